@@ -469,7 +469,11 @@ class JobExpired(JobError):
 
 
 class JobUncertain(JobError):
-    """A job was submitted and the response with its id was lost; it may be running. It is never sent again."""
+    """Nobody can tell whether a job was executed, or will be. It is never sent again.
+
+    The response with its id was lost, its deadline passed, or its write was answered with 408, 502, 503 or 504; then
+    `__cause__` is that answer.
+    """
 
 
 class ExportError(VismaNetError):

@@ -99,6 +99,30 @@ def test_a_job_lives_over_several_commands(jobs: Queue, tmp_path: Path) -> None:
     refused(jobs("show", own_id), 2, f"no job {own_id}")
 
 
+@pytest.mark.parametrize(
+    ("code", "state", "exit_code"), [(503, "uncertain", 7), (408, "uncertain", 7), (500, "failed", 5)]
+)
+def test_record_list_and_exit_code_say_the_same_of_an_action(
+    jobs: Queue, code: int, state: str, exit_code: int
+) -> None:
+    jobs.script(status_code=code)
+    done = jobs("submit", "customer_invoice.release", "1", "--wait", "--reference", "x")
+    assert (done.returncode, done.stdout) == (exit_code, "")
+    assert f"{code}" in done.stderr
+    (record,) = jobs.json("list", "--state", state)
+    assert (record["state"], record["status_code"]) == (state, code)
+    assert jobs.json("list", "--state", "failed" if state == "uncertain" else "uncertain") == []
+    for command in ("wait", "result"):
+        told = jobs(command, record["id"])
+        assert told.returncode == exit_code
+        assert f"{code}" in told.stderr
+    assert state in jobs("show", record["id"]).stdout
+    if state == "uncertain":
+        assert "does not tell whether it was executed" in done.stderr
+        assert jobs("settle", record["id"], "--as", "succeeded", "--note", "seen").returncode == 0
+        assert jobs("result", record["id"]).returncode == 0
+
+
 def test_how_much_of_the_quota_polls_may_use_is_an_option(jobs: Queue) -> None:
     with mock.patch.object(JobManager, "poll_share", new_callable=mock.PropertyMock) as share:
         assert jobs("watch", "--poll-share", "0.9").returncode == 0

@@ -87,7 +87,7 @@ async def test_a_job_is_submitted_polled_and_gives_its_content(bench: Bench, que
     [
         ("bad", BadRequest, "already released"),
         ("stale", PreconditionFailed, "already released"),
-        ("five", ServerError, "503"),
+        ("five", JobUncertain, "answered with 503, which does not tell whether it was executed"),
         ("broken", JobFailed, "the queue fell over"),
         ("gone", JobExpired, "404"),
         ("vanish", JobExpired, "content was gone"),
@@ -99,7 +99,16 @@ async def test_how_jobs_end_badly(bench: Bench, word: str, error: type[Exception
         await job
     if isinstance(caught.value, PreconditionFailed):
         assert (caught.value.expected, caught.value.current) == ("AAA=", "after")
+    if word == "five":
+        assert isinstance(caught.value.__cause__, ServerError)
+        assert (caught.value.__cause__.status, caught.value.job_id) == (503, job.id)
+        [same] = await bench.manager.list(states=[State.UNCERTAIN])
+        assert (same.id, same.status_code) == (job.id, 503)
+        assert await bench.manager.kept_result(job.id)
     assert type(await job.error()) is error
+    if word == "five":
+        await bench.manager.settle(job.id, outcome="succeeded", note="released: seen in the ERP")
+        assert await job.result() is None
 
 
 async def test_the_share_of_polls_is_above_0_and_at_most_1(bench: Bench) -> None:

@@ -97,6 +97,30 @@ def test_what_follows_submission(event: Event, state: State) -> None:
     assert after(intent(), ACCEPTED, event).state is state
 
 
+@pytest.mark.parametrize("code", [408, 500, 502, 503, 504])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+def test_a_write_that_was_answered_with_unavailable_is_uncertain(code: int, method: str) -> None:
+    """As a call that is sent directly: `OutcomeUnknown` for these statuses, and for 500 the server's own error."""
+    unknown = code != 500 and method != "GET"
+    submitted = after(intent(), ACCEPTED)
+    submitted = attrs.evolve(submitted, operation=attrs.evolve(submitted.operation, method=method))
+    due = after(submitted, polled("Finished", code))
+    given_up = Unreadable(at=NOW + timedelta(hours=26), reason="502")
+    for ended in (
+        after(submitted, polled("Finished", code, has_content=False)),
+        after(submitted, polled("Failed", code, has_content=False, error_message="too busy")),
+        after(due, ContentRead(at=NOW)),
+        after(due, ContentRead(at=NOW, missing=True)),
+        after(due, given_up),
+    ):
+        assert ended.state is (State.UNCERTAIN if unknown else State.FAILED)
+        assert (ended.status_code, ended.content_due) == (code, False)
+        assert ended.settled is not unknown
+        if unknown:
+            assert f"answered with {code}" in (ended.error or "")
+            assert after(ended, Settled(at=NOW, outcome="succeeded", note="seen")).state is State.SUCCEEDED
+
+
 @pytest.mark.parametrize(
     ("event", "state"),
     [

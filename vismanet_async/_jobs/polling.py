@@ -227,7 +227,7 @@ class Poller:
         if self._deadline_passed(after):
             after = advance(after, DeadlinePassed(at=event.at))
         result: JobResult | None = None
-        if isinstance(event, Polled) and event.document.done and (after.content_due or after.settled):
+        if isinstance(event, Polled) and event.document.done:
             result = self._result_of(event.document, body)
             if after.state is State.SUCCEEDED:
                 judgement = judge(record, result, decode=self._decoder_of(record))
@@ -272,7 +272,7 @@ class Poller:
         after = record
         if not final:
             after = advance(record, Unreadable(at=at, reason="its content could not be read"))
-            final = after.settled
+            final = not after.content_due
         if final:
             after = self._judged(record, result or kept, missing=result is None, at=at)
         leased = await self._jobs.save(leased, after, result=result if final else None)

@@ -51,7 +51,8 @@ def value_of(record: JobRecord, result: JobResult | None, *, decode: Callable[[R
     error = error_of(record, result, decode=decode)
     if error is not None:
         raise error
-    if result is None or (record.settled_by == "user" and result.content is None):
+    by_user = record.settled_by == "user"
+    if result is None or (by_user and (result.content is None or result.status_code >= _ERRORS_FROM)):
         return None  # the user settled it: there is nothing to decode
     return decode(_response(result))
 
@@ -77,6 +78,8 @@ def error_of(
         case State.UNCERTAIN:
             text = f"{record.error}. It is not sent again: look the document up, then settle the job"
             error = _job_error(JobUncertain, record, text)
+            if (record.status_code or 0) >= _ERRORS_FROM:
+                error.__cause__ = _api_error(record, result)
         case State.FAILED if (record.status_code or 0) >= _ERRORS_FROM:
             error = _api_error(record, result)
         case State.FAILED if record.sending_at is None or (record.error or "").startswith("never sent"):

@@ -32,8 +32,8 @@ class State(StrEnum):
     EXPIRED = "expired"
     """The server no longer knows it. Final."""
     UNCERTAIN = "uncertain"
-    """Its id got lost, its deadline passed, or the answer that shows its outcome is gone. It may be running, or have
-    succeeded. Never sent again. Then: submitted or settled."""
+    """Its id got lost, its deadline passed, or its answer is gone or does not show its outcome (a write with 408, 502,
+    503 or 504). It may be running, or have succeeded. Never sent again. Then: submitted or settled."""
 
 
 FINAL: Final = frozenset({State.SUCCEEDED, State.FAILED, State.EXPIRED})

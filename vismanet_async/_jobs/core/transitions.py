@@ -8,7 +8,9 @@
       └─ answer lost ──> uncertain ── found by a webhook or the user ──> submitted
                              └────── settled by the user ──────────────> succeeded | failed
 
-An action's own result decides whether it succeeded. Where the server did not keep it, the job is uncertain.
+An action's own result decides whether it succeeded. Where the server did not keep it, the job is uncertain. So is a
+write whose own answer was that something is unavailable or took too long (408, 502, 503, 504): as for a call that is
+sent directly, nobody can tell whether it was executed.
 
 `advance` is the whole rule. What arrives late (an answer, a webhook, a second worker's poll) leaves a settled
 job as it is, so events may be delivered twice and in any order. Facts: docs/facts.md 7.
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from vismanet_async._http.retry import Fault, fault_of
 from vismanet_async._jobs.core.events import (
     Accepted,
     Answered,
@@ -183,14 +186,14 @@ def _polled(record: JobRecord, event: Polled) -> JobRecord:
     )
     if seen.content_due:
         return seen
-    return _judged(seen, event.judgement or Judgement(state=State(verdict), error=seen.error), event.at)
+    return _judged(seen, event.judgement or _by_status(seen, verdict, seen.error), event.at)
 
 
 def _content_read(record: JobRecord, event: ContentRead) -> JobRecord:
     if not record.content_due or record.verdict is None:
         raise TransitionError(record, event, "its content is not due")
     error = record.error or ("its content was gone" if event.missing else None)
-    return _judged(record, event.judgement or Judgement(state=State(record.verdict), error=error), event.at)
+    return _judged(record, event.judgement or _by_status(record, record.verdict, error), event.at)
 
 
 def _unread(record: JobRecord, event: Vanished | Unreadable) -> JobRecord:
@@ -199,7 +202,7 @@ def _unread(record: JobRecord, event: Vanished | Unreadable) -> JobRecord:
     if record.content_due and record.verdict is not None:
         # how it ended is known already, only its content cannot be had
         error = record.error or "its content could not be read"
-        given_up = _settle(attrs.evolve(record, error=error), State(record.verdict), event.at)
+        given_up = _judged(record, _by_status(record, record.verdict, error), event.at)
         return given_up if age >= GIVEN_UP_AFTER else record
     if isinstance(event, Vanished):
         error = f"the server does not know the job ({event.status_code})"
@@ -229,6 +232,16 @@ def _needs_id(record: JobRecord, event: Event) -> str:
     if record.job_id is None:
         raise TransitionError(record, event, "it has no id at the server")
     return record.job_id
+
+
+def _by_status(record: JobRecord, verdict: Outcome, error: str | None) -> Judgement:
+    """Return what the status of the executed request says by itself."""
+    code = record.status_code or 0
+    if verdict == "succeeded" or record.operation.method == "GET" or fault_of(code) is not Fault.UNAVAILABLE:
+        return Judgement(state=State(verdict), error=error)
+    said = f" ({error})" if error else ""
+    unknown = f"it was answered with {code}{said}, which does not tell whether it was executed"
+    return Judgement(state=State.UNCERTAIN, error=unknown)
 
 
 def _judged(record: JobRecord, judgement: Judgement, at: datetime) -> JobRecord:
