@@ -26,6 +26,7 @@ __all__ = [
     "expect_count",
     "expect_parts",
     "expect_seconds",
+    "expect_share",
     "named_keywords",
     "not_among",
     "refuse_irregular",
@@ -113,6 +114,15 @@ def expect_count(
         shown = value if -_MOST <= value <= _MOST else "a number of so many digits"  # type: ignore[operator]
         bounds = f"at least {least}" if most == _MOST else f"from {least} to {most}"
         raise error(f"{name} must be {bounds}, not {shown}; nothing was sent.")
+
+
+def expect_share(name: str, value: object, *, none: bool = False, error: type[VismaNetError] = RequestRefused) -> None:
+    """Refuse what is no part of a whole: above 0 and at most 1, or None if `none` says so."""
+    if value is None and none:
+        return
+    expect(name, value, int, float, error=error)
+    if not 0 < value <= 1:  # type: ignore[operator]  # nor is NaN
+        raise error(f"{name} is a part of a whole, above 0 and at most 1, not {value}; nothing was sent.")
 
 
 def expect_parts(

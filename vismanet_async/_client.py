@@ -65,6 +65,8 @@ class VismaNet(Resources):
         concurrency: requests in flight at most, or `"auto"`: from 4 up to 16 while more brings more.
         job_store: where `visma.jobs` keeps background jobs: a path, a `sqlite` or `postgresql` URL, or an opened store;
             a file under the user's state directory if not given. `from_env` takes it from `VISMANET_JOB_STORE`.
+        poll_share: the part of the quota that is left which looking for ended jobs may use (`visma.jobs.poll_share`);
+            0.5 if not given. `from_env` takes it from `VISMANET_POLL_SHARE`.
         timeout_seconds: for one call in all: queueing, token, attempts, reading; `with_options` changes it for one.
         max_attempts: how often one call is sent at most, 1 to 5 (docs/explanation/retries.md). It only lowers what the
             retry table allows: 1 sends everything once. A token that has expired is renewed all the same.
@@ -101,6 +103,7 @@ class VismaNet(Resources):
         max_attempts: int = MAX_SENT,
         headers: Mapping[str, str] | None = None,
         job_store: JobStore | str | Path | None = None,
+        poll_share: float | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
         ssl: Certificates = None,
@@ -124,6 +127,7 @@ class VismaNet(Resources):
             headers=headers,
             clock=clock,
             job_store=job_store,
+            poll_share=poll_share,
             observer=observer,
         )
         self._credentials = credentials
@@ -147,6 +151,7 @@ class VismaNet(Resources):
                 "token_url": settings.token_url,
                 "time_zone": settings.time_zone,
                 "job_store": settings.job_store,
+                "poll_share": settings.poll_share,
                 **({} if options.get("pool") else {"proxy": settings.proxy, "ssl": settings.ca_file}),
                 **options,
             },
@@ -278,6 +283,8 @@ class VismaNet(Resources):
                 decoder_of=decoder_of,
                 observer=self._options.observer,
             )
+            if self._options.poll_share is not None:
+                self._jobs.poll_share = self._options.poll_share
             self._following.append(self)
         return self._jobs
 

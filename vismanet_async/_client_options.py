@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
-from vismanet_async._arguments import expect, expect_count, expect_parts, expect_seconds, text_pairs
+from vismanet_async._arguments import expect, expect_count, expect_parts, expect_seconds, expect_share, text_pairs
 from vismanet_async._clock import Clock, SystemClock
 from vismanet_async._http.auth.provider import TokenProvider
 from vismanet_async._http.call import Endpoint
@@ -49,6 +49,7 @@ class ClientOptions:
     headers: Mapping[str, str]
     clock: Clock
     job_store: JobStore | str | Path | None
+    poll_share: float | None
     observer: Observer | None
 
     @classmethod
@@ -70,6 +71,7 @@ class ClientOptions:
         elif job_store is not None and not isinstance(job_store, Path):
             words = "a path, a URL as text or a JobStore"
             expect_parts("job_store", job_store, ("claim", "select", "release"), words, error=SettingsError)
+        expect_share("poll_share", given["poll_share"], none=True, error=SettingsError)
         if given["observer"] is not None:
             parts = ("call", "job", "export")
             expect_parts("observer", given["observer"], parts, "an Observer", error=SettingsError)

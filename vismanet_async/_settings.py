@@ -15,6 +15,7 @@ Order: what is passed wins over the environment, which wins over the profile. Va
 `VISMANET_..._FILE`            a file with the value of `CLIENT_SECRET`, `TOKEN` or `JOB_STORE`: a mounted secret
 `VISMANET_PROXY`               the proxy to go through, such as `http://proxy.example:8080`
 `VISMANET_CA_FILE`             authorities to trust beside the system's, such as those of a proxy that opens TLS
+`VISMANET_POLL_SHARE`          the part of the quota that is left which looking for ended jobs may use, such as 0.9
 `VISMANET_PROFILE`             which table of the profile file to use
 `VISMANET_PROFILE_FILE`        where the profile file is
 =============================  ==================================================================
@@ -43,7 +44,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 
-from vismanet_async._arguments import expect
+from vismanet_async._arguments import expect, expect_share
 from vismanet_async.errors import SettingsError
 
 __all__ = ["ERP_URL", "SALES_ORDER_URL", "SETTINGS_IN_FILES", "TOKEN_URL", "Settings", "profile_file", "zone_of"]
@@ -56,6 +57,8 @@ _PREFIX: Final = "VISMANET_"
 _DEFAULT_PROFILE: Final = "default"
 SETTINGS_IN_FILES: Final = {f"{name}_file": name for name in ("client_secret", "token", "job_store")}
 """Secrets that may stand in a file of their own."""
+_NUMBERS: Final = frozenset({"poll_share"})
+"""Settings that a profile may write without quotes."""
 _CLIENT: Final = frozenset({"client_id", "client_secret"})
 
 
@@ -79,6 +82,17 @@ def _text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         expect(attribute.name, value, str, error=SettingsError)
 
 
+def _share(value: object) -> Any:
+    """Return a part of a whole, which the environment and profiles may write as text."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise SettingsError(f"poll_share takes a number such as 0.9, not {value!r}.") from None
+    expect_share("poll_share", value, none=True, error=SettingsError)
+    return value
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """What is needed to build a client. Secrets never show in its repr.
@@ -96,9 +110,10 @@ class Settings:
             state directory.
         proxy: the proxy to go through: `http://host:port` or `https://host:port`, with `user:password@` where needed.
         ca_file: a file or folder of authorities to trust beside the system's.
+        poll_share: the part of the quota that is left which looking for ended jobs may use, such as 0.9; None: 0.5.
 
     Raises:
-        SettingsError: the zone is not known, or a setting is no text.
+        SettingsError: the zone is not known, or a setting is of the wrong kind.
 
     Examples:
         >>> settings = Settings.load(environ={"VISMANET_TOKEN": "token", "VISMANET_TIME_ZONE": "Europe/Oslo"})
@@ -120,6 +135,7 @@ class Settings:
     job_store: str | None = attrs.field(default=None, validator=_text, repr=False)
     proxy: str | None = attrs.field(default=None, validator=_text, repr=False)
     ca_file: str | None = attrs.field(default=None, validator=_text)
+    poll_share: float | None = attrs.field(default=None, converter=_share)
 
     @classmethod
     def load(
@@ -149,7 +165,7 @@ class Settings:
         environment = {name: source.get(_PREFIX + name.upper(), "").strip() for name in keys}
         values: dict[str, Any] = {}
         for layer in (_profile(source, profile, keys), environment, given):
-            told = _with_files({name: value for name, value in layer.items() if value})
+            told = _with_files({name: value for name, value in layer.items() if value not in {None, ""}})
             # one way to sign in replaces the other, instead of mixing with it
             replaced = _CLIENT if "token" in told else {"token"} if _CLIENT & told.keys() else set()
             values = {name: value for name, value in values.items() if name not in replaced}
@@ -157,7 +173,7 @@ class Settings:
         return cls(**values)
 
 
-def _with_files(told: Mapping[str, str | None]) -> dict[str, str | None]:
+def _with_files(told: Mapping[str, Any]) -> dict[str, Any]:
     """Return a layer of settings with the contents of the files that it names."""
     values = dict(told)
     for key, name in SETTINGS_IN_FILES.items():
@@ -179,7 +195,7 @@ def _with_files(told: Mapping[str, str | None]) -> dict[str, str | None]:
     return values
 
 
-def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> Mapping[str, str]:
+def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> Mapping[str, Any]:
     asked = name or environ.get(_PREFIX + "PROFILE") or None
     explicit = environ.get(_PREFIX + "PROFILE_FILE")
     path = profile_file(environ)
@@ -222,7 +238,7 @@ def _check(key: str, value: object, known: list[str], *, where: str) -> None:
         near = get_close_matches(key, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"it can have {', '.join(known)}."
         raise SettingsError(f"{where}: unknown setting {key!r}; {hint}")
-    if not isinstance(value, str):
+    if not isinstance(value, str) and not (key in _NUMBERS and isinstance(value, int | float)):
         raise SettingsError(f'{where}: {key!r} takes text, such as {key} = "...".')
 
 

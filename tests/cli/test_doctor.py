@@ -92,6 +92,7 @@ def test_a_profile_that_others_can_read(shell: Shell, tmp_path: Path) -> None:
         ({"VISMANET_CLIENT_SECRET": "wrong-one"}, 3, "token", ["invalid_client"]),
         ({"VISMANET_CLIENT_SECRET": "wrong one"}, 2, "settings", ["white space"]),
         ({"VISMANET_TENANT_ID": "a-stranger"}, 3, "token", ["invalid_tenant", "role API User"]),
+        ({"VISMANET_POLL_SHARE": "90"}, 2, "settings", ["poll_share", "above 0 and at most 1"]),
         ({"VISMANET_TOKEN": "an-old-one"}, 3, "company", ["401", "get a new one"]),
         ({"VISMANET_TIME_ZONE": "America/New_York"}, 1, "zone", ["in the future there", "another zone"]),
     ],
@@ -104,6 +105,12 @@ def test_settings_that_are_wrong(
     told(done, code, check, *said)
     assert "wrong-one" not in done.stdout
     assert shell.simulator.client_secret not in done.stdout
+
+
+def test_a_poll_share_is_told(shell: Shell) -> None:
+    said = "looking for ended jobs may use 0.25 of the quota that is left (poll_share)."
+    assert said in shell.inside("doctor", env={"VISMANET_POLL_SHARE": "0.25"}).stdout
+    assert "poll_share" not in shell.inside("doctor").stdout
 
 
 def test_a_good_token_that_the_company_refuses(shell: Shell) -> None:

@@ -100,6 +100,7 @@ async def test_how_jobs_end_badly(bench: Bench, word: str, error: type[Exception
     if isinstance(caught.value, PreconditionFailed):
         assert (caught.value.expected, caught.value.current) == ("AAA=", "after")
     if word == "five":
+        assert isinstance(caught.value, JobUncertain)
         assert isinstance(caught.value.__cause__, ServerError)
         assert (caught.value.__cause__.status, caught.value.job_id) == (503, job.id)
         [same] = await bench.manager.list(states=[State.UNCERTAIN])

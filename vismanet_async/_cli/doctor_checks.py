@@ -121,6 +121,9 @@ def settings_findings(settings: Settings | SettingsError, *, profile_file: Path 
         )
     else:
         found.append(_ok("settings", f"application {settings.client_id}, company {settings.tenant_id}."))
+    if settings.poll_share is not None:
+        text = f"looking for ended jobs may use {settings.poll_share:.4g} of the quota that is left (poll_share)."
+        found.append(_ok("settings", text))
     if _OLD_HOST in settings.base_url:
         text = f"the base URL is the old one, {settings.base_url}, which is throttled and will be switched off."
         found.append(_warning("settings", text, f"Set VISMANET_BASE_URL to {ERP_URL}, or leave it out."))

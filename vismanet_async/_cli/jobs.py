@@ -72,8 +72,9 @@ class Company:
     poll_share: float | None = None
 
     def settings(self) -> Settings:
-        """Return the settings; a store given as option overrides the environment's and the profile's."""
-        return Settings.load(profile=self.profile, job_store=self.store)
+        """Return the settings; what is given as option overrides the environment's and the profile's."""
+        settings = Settings.load(profile=self.profile, job_store=self.store)
+        return settings if self.poll_share is None else attrs.evolve(settings, poll_share=self.poll_share)
 
     @asynccontextmanager
     async def open(self, *, sends: bool = True) -> AsyncIterator[VismaNet]:
@@ -93,8 +94,6 @@ class Company:
         store = SqlStore(settings.job_store)
         try:
             async with VismaNet.from_settings(settings, job_store=store) as visma:
-                if self.poll_share is not None:
-                    visma.jobs.poll_share = self.poll_share
                 yield visma
         finally:
             await store.aclose()

@@ -20,7 +20,7 @@ _PollShare = Annotated[
     Parameter(
         validator=Number(gt=0, lte=1),
         help="The part of the quota that is left which looking for ended jobs may use, above 0 and at most 1; 0.5 if "
-        "not given. More finds ends sooner, and leaves less for everything else.",
+        "not given, nor VISMANET_POLL_SHARE. More finds ends sooner, and leaves less for everything else.",
     ),
 ]
 _State = Literal["intent", "submitted", "running", "succeeded", "failed", "expired", "uncertain"]

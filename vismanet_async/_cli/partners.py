@@ -80,7 +80,7 @@ def _to_url(given: Given) -> bool:
 
 
 def _from_csv(given: Given) -> bool:
-    return given.get("format", Path(given["file"]).suffix.lower().removeprefix(".")) == "csv"
+    return str(given.get("format") or Path(given["file"]).suffix.lower()[1:]) == "csv"
 
 
 def _looked_up(given: Given) -> bool:
@@ -130,7 +130,7 @@ def refuse_lonely_options(app: App) -> None:
         node = app
         for word in command.split():
             node = node[word]
-        node.validator = (_validator(command),)
+        node.validator = [_validator(command)]
 
 
 def _validator(command: str) -> Callable[..., None]:

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from vismanet_async._arguments import expect, expect_count, expect_seconds
+from vismanet_async._arguments import expect, expect_count, expect_seconds, expect_share
 from vismanet_async._clock import SystemClock
 from vismanet_async._deferred import mark_used
 from vismanet_async._jobs.background_work import BackgroundWork
@@ -33,7 +33,6 @@ from vismanet_async._jobs.waiting import wait_for_end
 from vismanet_async._observer import Observer
 from vismanet_async._operation import Operation
 from vismanet_async._paging.listing import Listing
-from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -117,7 +116,8 @@ class JobManager(StoredJobs):
         """The part of the quota that is left which polls may use, spread evenly over the window's rest; 0.5.
 
         More has ends of many jobs noticed sooner, and leaves less for all other requests of this window. A change
-        counts from the next answer on. Several workers divide their share among them.
+        counts from the next answer on. Several workers divide their share among them. `VismaNet(poll_share=...)` and
+        `VISMANET_POLL_SHARE` set it from the beginning.
 
         Raises:
             RequestRefused: set to something that is not above 0 and at most 1.
@@ -131,9 +131,7 @@ class JobManager(StoredJobs):
 
     @poll_share.setter
     def poll_share(self, share: float) -> None:
-        expect("poll_share", share, int, float)
-        if not 0 < share <= 1:
-            raise RequestRefused(f"poll_share is a part of the quota, above 0 and at most 1, not {share!r}.")
+        expect_share("poll_share", share)
         self._jobs.schedule.budget.share = share
 
     async def __aenter__(self) -> Self:
