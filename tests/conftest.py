@@ -7,8 +7,11 @@ import signal
 import pytest
 from hypothesis import settings
 
+from tests.support.home import OwnHome
 from vismanet_async._codec.struct_decoder import FAST
 from vismanet_async._http.wiring import IN_PLACE, TOLERANT
+
+OWN_HOME = OwnHome()
 
 # how long one example takes says more about the machine than about the code; each test has its own time limit
 settings.register_profile("vismanet", deadline=None)
@@ -24,6 +27,16 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_unconfigure() -> None:
+    OWN_HOME.remove()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let no test find what another one has left: jobs, profiles, half an export."""
+    OWN_HOME.renew()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -241,7 +241,7 @@ async def test_nothing_is_written_where_nothing_is_wanted() -> None:
     with pytest.raises(RequestRefused, match="attempts"):
         await client_of(server).customer.modify("1", plus_one, attempts=0)
     with pytest.raises(RequestRefused, match="no version"):
-        await Client(reply(b"{}")).customer.modify("1", plus_one)
+        await Client(reply(b'{"number": "1"}')).customer.modify("1", plus_one)
 
 
 async def test_mappings_will_do() -> None:

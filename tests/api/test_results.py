@@ -235,6 +235,9 @@ def test_results_of_jobs_are_read_alike(operation: str, write: str) -> None:
         (b"<html>", {"Content_Type": "text/html"}, "HTML"),
         (b"", {}, "empty"),
         (b"null", {}, "empty"),
+        (b"{}", {}, "none of the fields of a Customer"),
+        (b'{"value": {}}', {}, "none of the fields of a Customer"),
+        (b"[{}]", {}, "none of the fields of a Customer"),
     ],
 )
 async def test_reads_that_are_no_record_are_refused(body: Any, headers: Any, words: str) -> None:

@@ -288,6 +288,34 @@ def test_a_wrong_body_is_told_with_its_place(
     assert said in err
 
 
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        (b" \n", "(it is empty)"),
+        ('{"name": "A"}'.encode("utf-16"), "(it is UTF-16, as PowerShell's > writes it: save it as UTF-8)"),
+        (b"{'name': 'A'}", "(names and texts are in double quotes)"),
+        (b'{"name": "A",}', None),
+    ],
+)
+def test_a_malformed_body_has_a_hint(
+    content: bytes, hint: str | None, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "body.json"
+    path.write_bytes(content)
+    assert main(["call", "customer.create", "--json", str(path), "--preview"]) == 2
+    err = capsys.readouterr().err
+    assert f"{path} is not JSON: " in err
+    assert (f"{hint}; nothing was sent." in err) if hint else ("(it" not in err and "double quotes)" not in err)
+
+
+@pytest.mark.parametrize(
+    "given", ['{"name": "A"}', "'{name", '\'{"name": "A"}\'', ' [{"a": 1}]', '{"x": "' + "y" * 5000]
+)
+def test_json_itself_is_told_from_a_file(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["call", "customer.create", "--json", given]) == 2
+    assert "that is the JSON itself; give the name of a file with it, or -" in capsys.readouterr().err
+
+
 def test_exit_codes_follow_what_the_server_says(shell: Shell) -> None:
     missing = shell.inside("call", "customer.get", "no-such-customer")
     assert (missing.returncode, missing.stdout) == (5, "")

@@ -13,14 +13,17 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import attrs
 import fsspec
+import platformdirs
 import pytest
+
+from tests.support.home import CACHE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _AZURITE: Final = "azurite@3.35.0"
-_AZURITE_HOME: Final = Path(
-    os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "vismanet-tests", "azurite-3.35.0"
+_AZURITE_HOME: Final = (
+    Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("vismanet-tests")) / "azurite-3.35.0"
 )
 _INSTALL_SECONDS: Final = 300
 _END_SECONDS: Final = 30

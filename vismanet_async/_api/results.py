@@ -114,7 +114,7 @@ def read_record(response: Response, cls: type[R]) -> R:
             raise UnexpectedResponse(
                 f"the answer ({response.status}) is an error document, not a {cls.__name__}: {answer.error}"
             )
-        if answer.members and fields_of(type(record)) and not _fields_set(record, most=1):
+        if fields_of(type(record)) and not _fields_set(record, most=1):
             raise UnexpectedResponse(f"the answer ({response.status}) has none of the fields of a {cls.__name__}.")
     return record
 

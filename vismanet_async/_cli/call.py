@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import sys
@@ -192,16 +193,22 @@ def read_json(source: str) -> Any:
         RequestRefused: it cannot be read, or is not JSON, with the place.
     """
     place = "stdin" if source == "-" else source
+    content = b""
     try:
         content = _read(source)
         return exact_json(content)
     except OSError as error:
-        inline = ": give a file, or - and the JSON on stdin" if source.lstrip()[:1] in {"{", "["} else ""
-        raise RequestRefused(f"--json {place}: {error.strerror or error}{inline}; nothing was sent.") from None
+        # a shell that knows no single quotes passes them on
+        if source.lstrip(" '\"")[:1] in {"{", "["}:
+            raise RequestRefused(
+                f"--json {place}: that is the JSON itself; give the name of a file with it, or - and the JSON on "
+                "stdin; nothing was sent."
+            ) from None
+        raise RequestRefused(f"--json {place}: {error.strerror or error}; nothing was sent.") from None
     except MemoryError:
         raise RequestRefused(f"--json {place} is too large to be a body; nothing was sent.") from None
     except (ValueError, RecursionError, InvalidOperation) as error:
-        raise RequestRefused(f"--json {place} is not JSON: {error}; nothing was sent.") from None
+        raise RequestRefused(f"--json {place} is not JSON: {error}{_hint(content)}; nothing was sent.") from None
 
 
 def exact_json(content: bytes) -> Any:
@@ -213,6 +220,17 @@ def exact_json(content: bytes) -> Any:
     return json.loads(
         content.decode("utf-8-sig"), parse_float=Decimal, parse_constant=_no_number, object_pairs_hook=_once
     )
+
+
+def _hint(content: bytes) -> str:
+    """Return what is probably wrong with a text that should be JSON."""
+    if not content.strip():
+        return " (it is empty)"
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return " (it is UTF-16, as PowerShell's > writes it: save it as UTF-8)"
+    if content.lstrip(b"\xef\xbb\xbf \t\r\n{[").startswith(b"'"):
+        return " (names and texts are in double quotes)"
+    return ""
 
 
 def _read(source: str) -> bytes:
