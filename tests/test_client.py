@@ -395,3 +395,14 @@ async def test_leaving_the_block_closes_every_connection(site: Live) -> None:
         session = visma._pool._session
     assert session is not None
     assert session.closed
+
+
+async def test_a_client_begins_with_the_share_of_its_settings() -> None:
+    settings = Settings(client_id="a", client_secret="b", tenant_id="c", job_store=":memory:", poll_share=0.9)
+    async with VismaNet.from_settings(settings) as visma:
+        assert visma.jobs.poll_share == 0.9
+        assert visma.company("other").jobs.poll_share == 0.9
+    async with VismaNet.from_settings(settings, poll_share=0.1) as visma:
+        assert visma.jobs.poll_share == 0.1
+    with pytest.raises(SettingsError, match="poll_share"):
+        VismaNet.from_settings(settings, poll_share=2)

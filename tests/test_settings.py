@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from vismanet_async import VismaNet
 from vismanet_async._settings import ERP_URL, Settings
 from vismanet_async.errors import SettingsError
 
@@ -133,17 +132,6 @@ def test_how_much_of_the_quota_polls_may_use(profile: Any) -> None:
     for wrong in ("0", "true", "[1]"):
         with pytest.raises(SettingsError, match="poll_share"):
             Settings.load(environ=profile(f"[default]\npoll_share={wrong}"))
-
-
-async def test_a_client_begins_with_the_share_of_its_settings() -> None:
-    settings = Settings(client_id="a", client_secret="b", tenant_id="c", job_store=":memory:", poll_share=0.9)
-    async with VismaNet.from_settings(settings) as visma:
-        assert visma.jobs.poll_share == 0.9
-        assert visma.company("other").jobs.poll_share == 0.9
-    async with VismaNet.from_settings(settings, poll_share=0.1) as visma:
-        assert visma.jobs.poll_share == 0.1
-    with pytest.raises(SettingsError, match="poll_share"):
-        VismaNet.from_settings(settings, poll_share=2)
 
 
 def test_unknown_settings() -> None:

@@ -5,6 +5,7 @@ import functools
 import io
 import json
 import signal
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -223,6 +224,11 @@ def test_watch_follows_open_jobs_to_their_end(jobs: Queue) -> None:
     assert {own_id for own_id, _ in states} == set(ids)
     ended = {own_id: state for own_id, state in states if state in {"succeeded", "failed"}}
     assert sorted(ended.values()) == ["failed", "succeeded", "succeeded"]
+    times = {(words[0], words[1]): words[3] for words in (line.split("  ") for line in done.stdout.splitlines())}
+    for record in jobs.json("list"):
+        settled = datetime.fromisoformat(record["settled_at"])
+        # of the end the line has its own time, not that of the submission
+        assert times[record["id"], record["state"]] == settled.isoformat(timespec="seconds")
     assert jobs("watch").stdout == ""
 
 

@@ -3,16 +3,16 @@ from __future__ import annotations
 import io
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import pytest
 
 from tests.support.hang import until
 from vismanet_async import ClientCredentials, VismaNet
-from vismanet_async._cli import progress
+from vismanet_async._cli import progress, progress_many
 from vismanet_async._cli.output import counted
-from vismanet_async._cli.progress import progress_shown, summary
+from vismanet_async._cli.progress import progress_shown, rows_of, summary
 from vismanet_async._export.events import Progress
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.target.manifest import Manifest, ResourceEntry
@@ -22,6 +22,8 @@ from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from vismanet_async._export.batch import CompanyProgress
 
 NOW = datetime(2025, 5, 25, tzinfo=UTC)
 
@@ -82,6 +84,15 @@ async def test_an_error_comes_through_as_it_is(out: io.StringIO) -> None:
     with pytest.raises(ServerError):
         async with progress_shown(export(), Quota(), out):
             raise ServerError("Customer_GetAll", status=503)
+    if not out.isatty():
+        assert not out.getvalue(), "a line of zeros before the error"
+
+
+def test_progress_never_passes_a_hundred_percent() -> None:
+    assert rows_of(25_004, 25_000) == "25,004 of 25,004 rows"
+    lists = SimpleNamespace(rows=30_346, total=30_000, in_flight=1)
+    many = cast("CompanyProgress", SimpleNamespace(resources={"customer": lists}, quota_remaining=None))
+    assert progress_many._details(many) == "30,346 of 30,346 rows, 1 in flight"
 
 
 def test_counts_agree_with_their_nouns() -> None:

@@ -324,7 +324,7 @@ def simulate(
 
 @app.command(name="--install-completion", help_epilogue="")
 def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None, output: Path | None = None) -> int:
-    """Teach the shell to complete commands, options, choices, and names of resources and methods on Tab.
+    """Install shell completion of commands, options, choices, and names of resources and methods.
 
     Writes a script, and has ~/.bashrc or ~/.zshrc load it (fish needs no line);
     says which files it wrote.

@@ -1,4 +1,4 @@
-"""`vismanet --install-completion`: teach the shell the commands, their options and choices."""
+"""`vismanet --install-completion`: completion of commands, their options and choices on Tab."""
 
 from __future__ import annotations
 

@@ -274,7 +274,7 @@ def watch(company: Company) -> int:
 
     async def run() -> None:
         async with company.open() as visma:
-            with shown(sys.stdout, as_json=company.as_json) as show:
+            with shown(sys.stdout, as_json=company.as_json, now=visma.clock.utc_now) as show:
                 await _follow(visma, show, until_settled=True)
 
     return _until_interrupted(run)
@@ -285,7 +285,7 @@ def work(company: Company) -> int:
 
     async def run() -> None:
         async with company.open() as visma:
-            with lines_shown(sys.stdout, as_json=company.as_json) as show:
+            with lines_shown(sys.stdout, as_json=company.as_json, now=visma.clock.utc_now) as show:
                 await _follow(visma, show, until_settled=False)
 
     return _until_interrupted(run)
@@ -378,7 +378,7 @@ async def _listen(
                 print(f"taking in webhooks at {place}, until Ctrl-C")
             sys.stdout.flush()
             if work:
-                with lines_shown(sys.stdout, as_json=company.as_json) as show:
+                with lines_shown(sys.stdout, as_json=company.as_json, now=visma.clock.utc_now) as show:
                     await _follow(visma, show, until_settled=False)
             await anyio.sleep_forever()
         finally:

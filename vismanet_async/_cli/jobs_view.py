@@ -12,6 +12,7 @@ from vismanet_async._cli.output import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
     from rich.table import Table
 
@@ -71,8 +72,8 @@ def details(record: JobRecord, error: Exception | None) -> str:
 
 
 @contextmanager
-def lines_shown(out: TextIO, *, as_json: bool) -> Iterator[Show]:
-    """Print a line for each job that is new or in another state."""
+def lines_shown(out: TextIO, *, as_json: bool, now: Callable[[], datetime]) -> Iterator[Show]:
+    """Print a line for each job that is new or in another state, with the time at which it was seen to be."""
     told: dict[str, str] = {}
 
     def show(records: Sequence[JobRecord]) -> None:
@@ -80,14 +81,15 @@ def lines_shown(out: TextIO, *, as_json: bool) -> Iterator[Show]:
         before, told = told, {record.id: record.state for record in records}
         for record in records:
             if before.get(record.id) != record.state:
-                line = msgspec.json.encode(record).decode() if as_json else _line(record)
+                at = record.settled_at if record.settled else now()
+                line = msgspec.json.encode(record).decode() if as_json else _line(record, at=at)
                 print(line, file=out, flush=True)
 
     yield show
 
 
 @contextmanager
-def table_shown(out: TextIO, *, as_json: bool) -> Iterator[Show]:  # noqa: ARG001 - takes the place of `lines_shown`
+def table_shown(out: TextIO, **_: Any) -> Iterator[Show]:
     """Show a table that changes in place."""
     from rich.console import Console  # noqa: PLC0415 - as above
     from rich.live import Live  # noqa: PLC0415
@@ -104,20 +106,20 @@ def _table(records: Sequence[JobRecord]) -> Table:
     for name in _COLUMNS:
         shown.add_column(name, no_wrap=name in {"job", "state"}, overflow="fold")
     for record in records:
-        shown.add_row(*map(Text, _cells(record)), style=_STYLES.get(record.state.value))
+        shown.add_row(*map(Text, _cells(record, at=record.submitted_at)), style=_STYLES.get(record.state.value))
     return shown
 
 
-def _line(record: JobRecord) -> str:
-    return "  ".join(cell or "-" for cell in _cells(record))
+def _line(record: JobRecord, *, at: datetime | None = None) -> str:
+    return "  ".join(cell or "-" for cell in _cells(record, at=at or record.submitted_at))
 
 
-def _cells(record: JobRecord) -> tuple[str, ...]:
+def _cells(record: JobRecord, *, at: datetime | None) -> tuple[str, ...]:
     return (
         record.id,
         record.state.value,
         str(record.status_code or ""),
-        _moment(record.submitted_at) or "",
+        _moment(at) or "",
         record.operation.id,
         record.operation.path,
         record.reference or "",

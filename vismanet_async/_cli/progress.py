@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vismanet_async._export.target.manifest import Manifest, ResourceEntry
     from vismanet_async._http.rate_limit import Quota
 
-__all__ = ["progress_shown", "shown_every", "summary"]
+__all__ = ["progress_shown", "rows_of", "shown_every", "summary"]
 
 _BAR_SECONDS: Final = 0.125
 _LINE_SECONDS: Final = 5.0
@@ -40,7 +40,10 @@ async def progress_shown(export: Export, quota: Quota, out: TextIO) -> AsyncIter
 
 @contextlib.asynccontextmanager
 async def shown_every(show: Callable[[], None], *, terminal: bool) -> AsyncIterator[None]:
-    """Call `show` again and again, and once at the end: often on a terminal, seldom where it prints lines."""
+    """Call `show` again and again: often on a terminal, seldom where it prints lines.
+
+    And once at the end, but for one by an error: that comes next, and says more than a line of zeros before it.
+    """
     with unwrap_group():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_repeat, show, _BAR_SECONDS if terminal else _LINE_SECONDS)
@@ -48,7 +51,7 @@ async def shown_every(show: Callable[[], None], *, terminal: bool) -> AsyncItera
                 yield
             finally:
                 tasks.cancel_scope.cancel()
-                show()
+            show()
 
 
 async def _repeat(show: Callable[[], None], every_seconds: float) -> None:
@@ -63,7 +66,7 @@ def _lines(export: Export, quota: Quota, out: TextIO) -> Iterator[Callable[[], N
 
     def show() -> None:
         for name, progress in export.progress.items():
-            line = f"{name}: {_rows(progress)}, {_details(progress, quota)}"
+            line = f"{name}: {rows_of(progress.rows, progress.total)}, {_details(progress, quota)}"
             if last.get(name) != line:
                 last[name] = line
                 counts = {"rows": progress.rows, "total": progress.total, "requests": progress.requests}
@@ -97,7 +100,7 @@ def _bars(export: Export, quota: Quota, out: TextIO) -> Iterator[Callable[[], No
                 rows[name],
                 completed=progress.rows,
                 total=progress.total,
-                rows=_rows(progress),
+                rows=rows_of(progress.rows, progress.total),
                 details=_details(progress, quota),
             )
         bars.refresh()
@@ -106,11 +109,12 @@ def _bars(export: Export, quota: Quota, out: TextIO) -> Iterator[Callable[[], No
         yield show
 
 
-def _rows(progress: Progress) -> str:
-    if progress.total is None:
-        return counted(progress.rows, "row")
+def rows_of(rows: int, total: int | None) -> str:
+    """Return how many rows there are of how many."""
+    if total is None:
+        return counted(rows, "row")
     # rows can come after the total was told, or twice; more than there are would look wrong
-    return f"{progress.rows:,} of {max(progress.rows, progress.total):,} rows"
+    return f"{rows:,} of {max(rows, total):,} rows"
 
 
 def _details(progress: Progress, quota: Quota) -> str:

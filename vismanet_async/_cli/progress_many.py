@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
 from vismanet_async._cli.output import counted
-from vismanet_async._cli.progress import shown_every
+from vismanet_async._cli.progress import rows_of, shown_every
 from vismanet_async._cli.streams import is_quiet, say
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _details(one: CompanyProgress) -> str:
     rows, expected = _rows(one)
     left = "" if one.quota_remaining is None else f", quota left {one.quota_remaining:,}"
     in_flight = sum(progress.in_flight for progress in one.resources.values())
-    return f"{rows:,}{'' if expected is None else f' of {expected:,}'} rows, {in_flight} in flight{left}"
+    return f"{rows_of(rows, expected)}, {in_flight} in flight{left}"
 
 
 def _together(progress: Mapping[str, CompanyProgress]) -> str:
