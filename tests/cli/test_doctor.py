@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import socket
+import sqlite3
 import ssl
 import sys
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from vismanet_async._cli.doctor import _show, diagnose
 from vismanet_async._cli.doctor_checks import Finding, clock_finding, quota_finding, worst, zone_finding
 from vismanet_async._http.auth.credentials import ERP_SCOPES
 from vismanet_async._http.rate_limit import Quota
+from vismanet_async._jobs.sql.store import SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,7 +45,7 @@ def test_all_is_well(shell: Shell) -> None:
     lines = [line.split() for line in done.stdout.splitlines()]
     assert {line[0] for line in lines} == {"ok"}
     assert {line[1] for line in lines} == {
-        "settings", "network", "token", "scopes", "company", "quota", "clock", "zone",
+        "settings", "jobs", "network", "token", "scopes", "company", "quota", "clock", "zone",
     }  # fmt: skip
     assert len([one for one in shell.simulator.requests if one.path == "/v1/branch"]) == 1
     assert {one.method for one in shell.simulator.requests if "/connect/" not in one.path} == {"GET"}
@@ -107,10 +109,37 @@ def test_settings_that_are_wrong(
     assert shell.simulator.client_secret not in done.stdout
 
 
-def test_a_poll_share_is_told(shell: Shell) -> None:
-    said = "looking for ended jobs may use 0.25 of the quota that is left (poll_share)."
-    assert said in shell.inside("doctor", env={"VISMANET_POLL_SHARE": "0.25"}).stdout
-    assert "poll_share" not in shell.inside("doctor").stdout
+async def make_store(path: Path) -> None:
+    store = SqlStore(path)
+    await store.open()
+    await store.aclose()
+
+
+def test_the_job_store_is_looked_at(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "jobs.sqlite"
+    told(shell.inside("doctor", env={"VISMANET_JOB_STORE": str(path), "VISMANET_POLL_SHARE": "0.25"}), 0, "jobs",
+         f"kept in {path}, which the first one makes; looking for ends may use 0.25 of the quota.")  # fmt: skip
+    assert not path.parent.exists()
+    anyio.run(make_store, path)
+    told(shell.inside("doctor", env={"VISMANET_JOB_STORE": str(path)}), 0, "jobs", f"are kept in {path}.")
+    (tmp_path / "text").write_text("x" * 200)
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as theirs:
+        theirs.execute("CREATE TABLE orders (id INTEGER)")
+    theirs.close()
+    before = other.read_bytes()
+    for named, said in (
+        (str(other), "is another database: it holds 'orders'"),
+        (str(tmp_path), "is not a regular file"),
+        (str(tmp_path / "text" / "jobs"), "is no folder to write in"),
+        (str(tmp_path / "text"), "is a file of another kind"),
+        ("postgresql://u:Zs9@127.0.0.1:9/db", "u:***@127.0.0.1:9/db cannot be reached"),
+        ("redis://x", "SQLite or PostgreSQL"),
+    ):
+        done = shell.inside("doctor", env={"VISMANET_JOB_STORE": named})
+        told(done, 1, "jobs", said, "no background job can be submitted")
+        assert "Zs9" not in done.stdout
+    assert other.read_bytes() == before
 
 
 def test_a_good_token_that_the_company_refuses(shell: Shell) -> None:
@@ -287,7 +316,7 @@ async def test_ways_not_to_connect(
         monkeypatch.delenv(proxy, raising=False)
     monkeypatch.setattr(anyio, "connect_tcp", fail)
     found = await look()
-    assert list(found) == ["settings", "network"]
+    assert list(found) == ["settings", "jobs", "network"]
     assert said in found["network"].text
     assert advice in found["network"].advice
     monkeypatch.setenv("HTTPS_PROXY", "http://user:pass@proxy:3128")

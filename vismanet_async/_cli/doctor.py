@@ -26,6 +26,7 @@ from vismanet_async._cli.doctor_checks import (
     worst,
     zone_finding,
 )
+from vismanet_async._cli.doctor_jobs import jobs_finding
 from vismanet_async._cli.exit_codes import API_FAILED, WORTH_A_LOOK
 from vismanet_async._cli.streams import reader_may_leave
 from vismanet_async._client import VismaNet
@@ -101,6 +102,8 @@ async def diagnose(*, profile: str | None = None, clock: Clock) -> AsyncIterator
         yield finding
     if any(finding.level == "error" for finding in about):
         return
+    if (jobs := await jobs_finding(settings, clock)) is not None:
+        yield jobs
     pool = SessionPool(proxy=settings.proxy, ssl=settings.ca_file)
     try:
         visit = _Visit(settings, urls, pool, clock)

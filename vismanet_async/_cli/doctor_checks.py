@@ -65,7 +65,7 @@ class Finding:
     """One thing that was looked at."""
 
     check: str
-    """What was looked at: `settings`, `network`, `token`, `scopes`, `company`, `quota`, `clock`, `zone`."""
+    """What was looked at: `settings`, `jobs`, `network`, `token`, `scopes`, `company`, `quota`, `clock`, `zone`."""
     level: Level
     text: str
     """What was found; never a secret."""
@@ -121,9 +121,6 @@ def settings_findings(settings: Settings | SettingsError, *, profile_file: Path 
         )
     else:
         found.append(_ok("settings", f"application {settings.client_id}, company {settings.tenant_id}."))
-    if settings.poll_share is not None:
-        text = f"looking for ended jobs may use {settings.poll_share:.4g} of the quota that is left (poll_share)."
-        found.append(_ok("settings", text))
     if _OLD_HOST in settings.base_url:
         text = f"the base URL is the old one, {settings.base_url}, which is throttled and will be switched off."
         found.append(_warning("settings", text, f"Set VISMANET_BASE_URL to {ERP_URL}, or leave it out."))

@@ -192,12 +192,52 @@ class Database:
     def _prepare(self, path: Path) -> None:
         """Create the file, or see that it is not somebody else's: to connect would change it already. Blocks."""
         _make_file(path, self._name)
-        names = _names_in(path)
+        self._names_in(path)
+
+    def _names_in(self, path: Path) -> frozenset[str]:
+        """Return the names of all that a SQLite file holds, which stays as it is; refuse a foreign one. Blocks."""
+        try:
+            names = _names_in(path.resolve())
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                raise StoreNotUsable(
+                    f"the {self._name} {path} is a file of another kind; nothing was changed."
+                ) from error
+            return frozenset()  # opening it to be written says what is wrong
         if self._is_foreign is not None and self._is_foreign(names):
             raise StoreNotUsable(
                 f"the {self._name} {path} is another database: it holds {min(names)!a}. Nothing was changed or sent. "
                 f"Give the {self._name} a file of its own."
             )
+        return names
+
+    async def is_there(self, table: str) -> bool:
+        """Return whether the database has a table; nothing is made or changed.
+
+        Raises:
+            StoreNotUsable: it cannot be reached or made, or the file is something else.
+        """
+        path = self._file()
+        if path is not None:
+            return await anyio.to_thread.run_sync(self._is_in_file, path, table)
+        if self.sqlite:
+            return False
+        async with self._connected() as connection:
+            return bool(await connection.run_sync(lambda sync: sa.inspect(sync).has_table(table)))
+
+    def _is_in_file(self, path: Path, table: str) -> bool:
+        if not path.exists():
+            above = next((folder for folder in path.absolute().parents if folder.exists()), None)
+            if above is None or not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+                raise StoreNotUsable(
+                    f"the {self._name} {path} cannot be made: {above or path} is no folder to write in."
+                )
+            return False
+        if not path.is_file():
+            raise StoreNotUsable(f"the {self._name} {path} is not a regular file; nothing was changed.")
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise StoreNotUsable(f"the {self._name} {path} cannot be read and written; nothing was changed.")
+        return table in self._names_in(path)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -350,15 +390,10 @@ def _make_private(path: Path, name: str) -> None:
 
 
 def _names_in(path: Path) -> frozenset[str]:
-    """Return the names of all tables, indices and views in a SQLite file, which stays as it is."""
-    path = path.resolve()
     # without a log beside it all is in the file itself, and reading it as it is makes no side files either
     how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)) as reading:
-            found = reading.execute("SELECT name FROM sqlite_master WHERE name NOT GLOB 'sqlite_*'").fetchall()
-    except sqlite3.Error:  # opening it to be written says what is wrong
-        return frozenset()
+    with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)) as reading:
+        found = reading.execute("SELECT name FROM sqlite_master WHERE name NOT GLOB 'sqlite_*'").fetchall()
     return frozenset(name for (name,) in found)
 
 

@@ -72,6 +72,19 @@ class SqlStore:
         """Create what is missing and bring an older schema up to date; any number of processes may do so at once."""
         await self._database.open(migrate)
 
+    async def is_there(self) -> bool:
+        """Return whether the store has been made; makes and changes nothing.
+
+        Raises:
+            StoreNotUsable: it cannot be reached or made, or the file is something else.
+        """
+        return await self._database.is_there("vismanet_schema")
+
+    @property
+    def shown(self) -> str:
+        """The address without its password."""
+        return self._database.shown
+
     @run_to_completion
     async def aclose(self) -> None:
         """Close the connections, even if the caller is being cancelled."""
