@@ -29,7 +29,7 @@ def users_folders() -> frozenset[Path]:
         platformdirs.user_config_dir("vismanet", appauthor=False),
         platformdirs.user_cache_dir("vismanet-async", appauthor=False),
     )
-    return frozenset(map(Path, (Path.home(), state, config, cache)))
+    return frozenset({Path.home(), Path(state), Path(config), Path(cache)})
 
 
 class OwnHome:

@@ -28,7 +28,8 @@ class State(StrEnum):
     SUCCEEDED = "succeeded"
     """The request was executed and answered 2xx. Final."""
     FAILED = "failed"
-    """It was answered with an error, failed by the queue, or never sent. Final."""
+    """It was answered with an error, never sent, or failed by the queue: whether it was executed is then not known, and
+    `JobFailed` says so. Final."""
     EXPIRED = "expired"
     """The server no longer knows it. Final."""
     UNCERTAIN = "uncertain"
