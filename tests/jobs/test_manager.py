@@ -105,7 +105,7 @@ async def test_how_jobs_end_badly(bench: Bench, word: str, error: type[Exception
 async def test_whether_a_write_answered_with_503_was_executed_is_for_a_person_to_say(
     bench: Bench, queue: Queue, clock: VirtualClock
 ) -> None:
-    job = await bench.manager.submit(bench.release("/v1/five/1/action/release"), notify="subscription")
+    job = await bench.manager.submit(bench.release("/v1/five/1/action/release"))
     with pytest.raises(JobUncertain) as caught:
         await job
     assert isinstance(caught.value.__cause__, ServerError)
