@@ -116,7 +116,7 @@ async def test_whether_a_write_answered_with_503_was_executed_is_for_a_person_to
     before = sum(map(len, queue.asked.values()))
     await clock.sleep(60)
     await bench.manager.hint(own_id=None, job_ids=(record.job_id or "",), at=clock.utc_now())
-    await clock.sleep(300)
+    await clock.sleep(180)
     assert sum(map(len, queue.asked.values())) - before == 2, "its state, and its content"
     assert (await job.status()).state is State.UNCERTAIN
     await bench.manager.settle(job.id, outcome="succeeded", note="released: seen in the ERP")

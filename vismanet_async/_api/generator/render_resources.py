@@ -51,6 +51,7 @@ def _module(plan: ResourcePlan, models: Models) -> str:
         "from vismanet_async._api import query as q",
         "from vismanet_async._api.base import ListCall, ModelRef, Resource",
         "from vismanet_async._api.modify import modify",
+        "from vismanet_async._api.type_names import name_types",
         "from vismanet_async._operation import OperationSpec",
         "from vismanet_async._paging.list_spec import FrozenFilter",
         "",
@@ -73,6 +74,7 @@ def _module(plan: ResourcePlan, models: Models) -> str:
         f"__all__ = [{plan.class_name!r}]",
         "",
         *(f"_{name} = ModelRef({models.classes[name].home!r}, {name!r})" for name in refs),
+        f"name_types({', '.join(['globals()', *map(repr, _enum_names(methods))])})",
         "",
         specs,
         "",
@@ -94,10 +96,14 @@ def _item(method: Method) -> str | None:
     return method.items[1] if method.items else None
 
 
-def _enum_import(methods: tuple[Method, ...]) -> list[str]:
+def _enum_names(methods: tuple[Method, ...]) -> list[str]:
     enums = sorted({one.enum for method in methods for one in method.parameters if one.enum})
-    values = ", ".join(f"{enum}Value" for enum in enums)
-    return [f"    from vismanet_async._api.models.enums import {values}"] if enums else []
+    return [f"{enum}Value" for enum in enums]
+
+
+def _enum_import(methods: tuple[Method, ...]) -> list[str]:
+    names = _enum_names(methods)
+    return [f"    from vismanet_async._api.models.enums import {', '.join(names)}"] if names else []
 
 
 def _shadows(methods: tuple[Method, ...]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api.base import ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["AttachmentResource"]
 
 _AttachmentMetadataUpdate = ModelRef("attachment", "AttachmentMetadataUpdate")
+name_types(globals())
 
 _DOWNLOAD = OperationSpec(id="Attachment_GetByattachmentId", method="GET", path="/v1/attachment/{attachmentId}")
 _UPDATE = OperationSpec(id="Attachment_PutByattachmentId", method="PUT", path="/v1/attachment/{attachmentId}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = ["BlobResource"]
 
 _BlobMetadata = ModelRef("blob", "BlobMetadata")
 _PresignedUrlResponse = ModelRef("blob", "PresignedUrlResponse")
+name_types(globals())
 
 _DOWNLOAD = OperationSpec(id="Blob_GetByblobId", method="GET", path="/v1/blob/download/{blobId}")
 _GET_METADATA = OperationSpec(id="Blob_GetMetadataByblobId", method="GET", path="/v1/blob/metadata/{blobId}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -29,6 +30,7 @@ __all__ = ["BranchResource"]
 
 _BankSettingsUpdate = ModelRef("common.bank_settings_update", "BankSettingsUpdate")
 _Branch = ModelRef("branch", "Branch")
+name_types(globals(), "BranchOrderByValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="Branch_GetAllBranches", method="GET", path="/v1/branch"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -31,6 +32,7 @@ __all__ = ["CashSaleResource"]
 
 _CashSale = ModelRef("common.cash_sale", "CashSale")
 _CashSaleUpdate = ModelRef("cash_sale", "CashSaleUpdate")
+name_types(globals(), "CustomerDocumentStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="CashSale_GetAllCashSales", method="GET", path="/v1/cashsale"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -38,6 +39,7 @@ _CashTransaction = ModelRef("cash_transaction", "CashTransaction")
 _CashTransactionUpdate = ModelRef("cash_transaction", "CashTransactionUpdate")
 _ReverseCashTransactionAction = ModelRef("cash_transaction", "ReverseCashTransactionAction")
 _ReverseCashTransactionActionResult = ModelRef("cash_transaction", "ReverseCashTransactionActionResult")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="CashTransaction_GetAll", method="GET", path="/v1/cashTransaction"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -28,6 +29,7 @@ __all__ = ["ContractUsageResource"]
 
 _ContractUsage = ModelRef("contract_usage", "ContractUsage")
 _ContractUsageUpdate = ModelRef("contract_usage", "ContractUsageUpdate")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="ContractUsage_GetAll", method="GET", path="/v1/contractUsage"),

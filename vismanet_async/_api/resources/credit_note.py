@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -32,6 +33,7 @@ __all__ = ["CreditNoteResource"]
 _ActionResult = ModelRef("common.action_result", "ActionResult")
 _CreditNote = ModelRef("common.credit_note", "CreditNote")
 _CreditNoteUpdate = ModelRef("credit_note", "CreditNoteUpdate")
+name_types(globals(), "CustomerDocumentStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="CreditNote_GetAllCreditNotesDto", method="GET", path="/v1/creditNote"),

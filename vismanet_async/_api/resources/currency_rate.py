@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = ["CurrencyRateResource"]
 _CreateCurrencyRate = ModelRef("currency_rate", "CreateCurrencyRate")
 _CurrencyRate = ModelRef("currency_rate", "CurrencyRate")
 _UpdateCurrencyRate = ModelRef("currency_rate", "UpdateCurrencyRate")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="CurrencyRate_GetAll", method="GET", path="/v2/currencyrate"),

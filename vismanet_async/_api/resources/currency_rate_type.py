@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = ["CurrencyRateTypeResource"]
 
 _CreateCurrencyRateType = ModelRef("currency_rate_type", "CreateCurrencyRateType")
 _CurrencyRateType = ModelRef("currency_rate_type", "CurrencyRateType")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="CurrencyRateType_GetAll", method="GET", path="/v2/currencyratetype"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -63,6 +64,7 @@ _CustomerUpdate = ModelRef("customer", "CustomerUpdate")
 _Note = ModelRef("customer", "Note")
 _SalesOrder = ModelRef("common.sales_order", "SalesOrder")
 _SalesOrderBasic = ModelRef("common.sales_order_basic", "SalesOrderBasic")
+name_types(globals(), "CustomerDocumentStatusValue", "CustomerStatusValue", "SalesOrderStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="Customer_GetAll", method="GET", path="/v1/customer"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -39,6 +40,7 @@ _CustomerContractDetails = ModelRef("customer_contract", "CustomerContractDetail
 _CustomerContractRecurringSummary = ModelRef("customer_contract", "CustomerContractRecurringSummary")
 _CustomerContractSummary = ModelRef("customer_contract", "CustomerContractSummary")
 _CustomerContractUpdate = ModelRef("customer_contract", "CustomerContractUpdate")
+name_types(globals(), "CustomerContractStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="CustomerContract_GetAll", method="GET", path="/v1/customerContract"),

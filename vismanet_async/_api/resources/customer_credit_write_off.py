@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["CustomerCreditWriteOffResource"]
 
 _CustomerCreditWriteOff = ModelRef("customer_credit_write_off", "CustomerCreditWriteOff")
+name_types(globals(), "CustomerDocumentStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="CustomerCreditWriteOff_GetAll", method="GET", path="/v1/customerCreditWriteOff"),

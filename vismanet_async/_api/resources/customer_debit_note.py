@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -35,6 +36,7 @@ _ActionResult = ModelRef("common.action_result", "ActionResult")
 _CustomerDebitNote = ModelRef("customer_debit_note", "CustomerDebitNote")
 _CustomerDebitNoteUpdate = ModelRef("customer_debit_note", "CustomerDebitNoteUpdate")
 _CustomerDocumentActionResult = ModelRef("common.customer_document_action_result", "CustomerDocumentActionResult")
+name_types(globals(), "CustomerDocumentStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="CustomerDebitNote_GetAll", method="GET", path="/v1/customerDebitNote"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -46,6 +47,7 @@ _ReverseInvoiceAction = ModelRef("customer_invoice", "ReverseInvoiceAction")
 _ReverseInvoiceActionResult = ModelRef("customer_invoice", "ReverseInvoiceActionResult")
 _RotRut = ModelRef("customer_invoice", "RotRut")
 _WorkType = ModelRef("common.work_type", "WorkType")
+name_types(globals(), "CustomerDocumentStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="CustomerInvoice_GetAll", method="GET", path="/v1/customerinvoice"),

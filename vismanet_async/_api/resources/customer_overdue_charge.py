@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -33,6 +34,7 @@ __all__ = ["CustomerOverdueChargeResource"]
 _ActionResult = ModelRef("common.action_result", "ActionResult")
 _CustomerOverdueCharge = ModelRef("customer_overdue_charge", "CustomerOverdueCharge")
 _CustomerOverdueChargeUpdate = ModelRef("customer_overdue_charge", "CustomerOverdueChargeUpdate")
+name_types(globals(), "CustomerDocumentStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="CustomerOverdueCharge_GetAll", method="GET", path="/v1/customerOverdueCharge"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _CustomerPaymentMethod = ModelRef("customer_payment_method", "CustomerPaymentMet
 _CustomerPaymentMethodCreate = ModelRef("customer_payment_method", "CustomerPaymentMethodCreate")
 _CustomerPaymentMethodUpdate = ModelRef("customer_payment_method", "CustomerPaymentMethodUpdate")
 _CustomerPaymentMethods = ModelRef("customer_payment_method", "CustomerPaymentMethods")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -29,6 +30,7 @@ __all__ = ["CustomerSalesPriceResource"]
 
 _CustomerSalesPrice = ModelRef("customer_sales_price", "CustomerSalesPrice")
 _CustomerSalesPriceUpdate = ModelRef("customer_sales_price", "CustomerSalesPriceUpdate")
+name_types(globals(), "SalesPriceTypeValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="CustomerSalesPrice_GetCustomerSalesPrices", method="GET", path="/v1/customerSalesPrice"),

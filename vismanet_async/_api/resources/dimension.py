@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _Dimension = ModelRef("dimension", "Dimension")
 _Segment = ModelRef("dimension", "Segment")
 _SegmentUpdate = ModelRef("dimension", "SegmentUpdate")
 _SegmentValue = ModelRef("dimension", "SegmentValue")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="Dimension_GetDimensionList", method="GET", path="/v1/dimension"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -29,6 +30,7 @@ __all__ = ["DiscountResource"]
 _ActionResult = ModelRef("common.action_result", "ActionResult")
 _Discount = ModelRef("discount", "Discount")
 _DiscountUpdate = ModelRef("discount", "DiscountUpdate")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="Discount_GetDiscounts", method="GET", path="/v1/discount"),

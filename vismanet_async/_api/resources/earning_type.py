@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["EarningTypeResource"]
 
 _EarningType = ModelRef("common.earning_type", "EarningType")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="EarningType_GetAllEarningTypeDtos", method="GET", path="/v1/earningtype"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -47,6 +48,9 @@ _EmployeeUpdate = ModelRef("employee", "EmployeeUpdate")
 _ExpenseClaim = ModelRef("common.expense_claim", "ExpenseClaim")
 _ExpenseReceipt = ModelRef("common.expense_receipt", "ExpenseReceipt")
 _TimeCard = ModelRef("common.time_card", "TimeCard")
+name_types(
+    globals(), "ExpenseClaimStatusValue", "ExpenseReceiptStatusValue", "TimeCardStatusValue", "TimeCardTypeValue"
+)
 
 _LIST = ListCall(
     spec=OperationSpec(id="Employee_GetAllEmployees", method="GET", path="/v1/employee"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -33,6 +34,7 @@ __all__ = ["ExpenseClaimResource"]
 _ActionResult = ModelRef("common.action_result", "ActionResult")
 _ExpenseClaim = ModelRef("common.expense_claim", "ExpenseClaim")
 _ExpenseClaimUpdate = ModelRef("expense_claim", "ExpenseClaimUpdate")
+name_types(globals(), "ExpenseClaimStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="ExpenseClaim_GetAll", method="GET", path="/v1/expenseClaim"),

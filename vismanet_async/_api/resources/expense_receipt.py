@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = ["ExpenseReceiptResource"]
 
 _ExpenseReceipt = ModelRef("common.expense_receipt", "ExpenseReceipt")
 _ExpenseReceiptUpdate = ModelRef("expense_receipt", "ExpenseReceiptUpdate")
+name_types(globals(), "ExpenseReceiptStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="ExpenseReceipt_GetAll", method="GET", path="/v1/expenseReceipt"),

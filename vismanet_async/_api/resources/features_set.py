@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["FeaturesSetResource"]
 
 _FeaturesSet = ModelRef("features_set", "FeaturesSet")
+name_types(globals())
 
 _GET = OperationSpec(id="FeaturesSet_Get", method="GET", path="/v1/featuresset")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vismanet_async._api.base import ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["FirstTimeStartupResource"]
 
 _FirstTimeStartup = ModelRef("first_time_startup", "FirstTimeStartup")
+name_types(globals())
 
 _GET_STATUS = OperationSpec(id="FirstTimeStartup_Get", method="GET", path="/v1/firstTimeStartup/status")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["FixedAssetResource"]
 
 _FixedAsset = ModelRef("fixed_asset", "FixedAsset")
+name_types(globals(), "FixedAssetStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="FixedAsset_GetAll", method="GET", path="/v1/fixedAsset"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["FixedAssetTransactionResource"]
 
 _FixedAssetTransaction = ModelRef("fixed_asset_transaction", "FixedAssetTransaction")
+name_types(globals(), "FixedAssetRegisterStatusValue", "FixedAssetTransactionTypeValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="FixedAssetTransaction_GetAll", method="GET", path="/v1/fixedAssetTransaction"),

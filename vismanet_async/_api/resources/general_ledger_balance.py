@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["GeneralLedgerBalanceResource"]
 
 _GeneralLedgerBalance = ModelRef("general_ledger_balance", "GeneralLedgerBalance")
+name_types(globals(), "LedgerBalanceTypeValue")
 
 _LIST = ListCall(
     spec=OperationSpec(

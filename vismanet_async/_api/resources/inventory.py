@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -46,6 +47,7 @@ _InventoryCrossReferenceUpdate = ModelRef("inventory", "InventoryCrossReferenceU
 _InventoryUpdate = ModelRef("inventory", "InventoryUpdate")
 _ItemClass = ModelRef("common.item_class", "ItemClass")
 _PostingClass = ModelRef("common.posting_class", "PostingClass")
+name_types(globals(), "InventoryStatusFilterValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="Inventory_GetAll", method="GET", path="/v1/inventory"),

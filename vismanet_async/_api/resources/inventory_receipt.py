@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -30,6 +31,7 @@ __all__ = ["InventoryReceiptResource"]
 _ActionResult = ModelRef("common.action_result", "ActionResult")
 _InventoryReceipt = ModelRef("inventory_receipt", "InventoryReceipt")
 _InventoryReceiptUpdate = ModelRef("inventory_receipt", "InventoryReceiptUpdate")
+name_types(globals(), "InventoryDocumentStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="InventoryReceipt_GetAll", method="GET", path="/v1/inventoryReceipt"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -30,6 +31,7 @@ __all__ = ["KitAssemblyResource"]
 _KitAssembly = ModelRef("kit_assembly", "KitAssembly")
 _KitAssemblyInsert = ModelRef("kit_assembly", "KitAssemblyInsert")
 _KitAssemblyUpdate = ModelRef("kit_assembly", "KitAssemblyUpdate")
+name_types(globals(), "KitAssemblyStatusFilterValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="KitAssembly_GetKitAssemblies", method="GET", path="/v1/kitassembly"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["LedgerResource"]
 
 _Ledger = ModelRef("ledger", "Ledger")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="Ledger_GetAllLedgers", method="GET", path="/v1/ledger"),

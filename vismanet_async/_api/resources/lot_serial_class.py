@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["LotSerialClassResource"]
 
 _LotSerialClass = ModelRef("lot_serial_class", "LotSerialClass")
+name_types(
+    globals(),
+    "LotSerialClassAssignmentMethodValue",
+    "LotSerialClassIssueMethodValue",
+    "LotSerialClassTrackingMethodValue",
+)
 
 _LIST = ListCall(
     spec=OperationSpec(id="LotSerialClass_GetAllLotSerialClass", method="GET", path="/v1/lotserialclass"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _ActiveMultilanguage = ModelRef("multilanguage", "ActiveMultilanguage")
 _LanguageUpdate = ModelRef("multilanguage", "LanguageUpdate")
 _Multilanguage = ModelRef("multilanguage", "Multilanguage")
 _MultilanguageTranslation = ModelRef("multilanguage", "MultilanguageTranslation")
+name_types(globals())
 
 _UPDATE_DEFAULT_LANGUAGE = OperationSpec(
     id="Multilanguage_AddDefaultLanguage", method="PUT", path="/v1/multilanguage/defaultlanguage"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["NumberSequenceResource"]
 
 _Numbering = ModelRef("number_sequence", "Numbering")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="NumberSequence_GetAll", method="GET", path="/v1/numberSequence"),

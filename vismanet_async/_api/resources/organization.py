@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -28,6 +29,7 @@ __all__ = ["OrganizationResource"]
 
 _BankSettingsUpdate = ModelRef("common.bank_settings_update", "BankSettingsUpdate")
 _ExtendedOrganization = ModelRef("organization", "ExtendedOrganization")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="Organization_GetAll", method="GET", path="/v1/organization"),

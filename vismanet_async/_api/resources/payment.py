@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -37,6 +38,7 @@ _PaymentUpdate = ModelRef("common.payment_update", "PaymentUpdate")
 _ReleasePaymentAction = ModelRef("common.release_payment_action", "ReleasePaymentAction")
 _VoidPaymentAction = ModelRef("common.void_payment_action", "VoidPaymentAction")
 _VoidPaymentActionResult = ModelRef("common.void_payment_action_result", "VoidPaymentActionResult")
+name_types(globals(), "CustomerDocumentStatusValue", "CustomerPaymentTypeValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="Payment_GetAllPayments", method="GET", path="/v1/payment"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = ["ProjectTransactionResource"]
 
 _ProjectTransactionDocument = ModelRef("project_transaction", "ProjectTransactionDocument")
 _ProjectTransactionDocumentUpdate = ModelRef("project_transaction", "ProjectTransactionDocumentUpdate")
+name_types(globals(), "InventoryDocumentStatusValue", "JournalTransactionModuleValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="ProjectTransaction_GetAll", method="GET", path="/v1/projecttransaction"),

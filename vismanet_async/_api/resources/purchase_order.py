@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -32,6 +33,7 @@ __all__ = ["PurchaseOrderResource"]
 _OrderTypeAction = ModelRef("common.order_type_action", "OrderTypeAction")
 _PurchaseOrder = ModelRef("purchase_order", "PurchaseOrder")
 _PurchaseOrderUpdate = ModelRef("purchase_order", "PurchaseOrderUpdate")
+name_types(globals(), "PurchaseOrderStatusValue", "PurchaseOrderTypeValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="PurchaseOrder_GetAllOrder", method="GET", path="/v1/purchaseorder"),

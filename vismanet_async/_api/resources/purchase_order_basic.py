@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -30,6 +31,7 @@ __all__ = ["PurchaseOrderBasicResource"]
 
 _PurchaseOrderBasic = ModelRef("purchase_order_basic", "PurchaseOrderBasic")
 _PurchaseOrderBasicUpdate = ModelRef("purchase_order_basic", "PurchaseOrderBasicUpdate")
+name_types(globals(), "PurchaseOrderStatusValue", "PurchaseOrderTypeValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="PurchaseOrderBasic_GetAllOrderBasic", method="GET", path="/v1/purchaseorderbasic"),

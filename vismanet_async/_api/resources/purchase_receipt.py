@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -45,6 +46,7 @@ _PurchaseReceipt = ModelRef("purchase_receipt", "PurchaseReceipt")
 _PurchaseReceiptOrderLinesListUpdate = ModelRef("purchase_receipt", "PurchaseReceiptOrderLinesListUpdate")
 _PurchaseReceiptOrderListUpdate = ModelRef("purchase_receipt", "PurchaseReceiptOrderListUpdate")
 _PurchaseReceiptUpdate = ModelRef("purchase_receipt", "PurchaseReceiptUpdate")
+name_types(globals(), "PurchaseReceiptStatusValue", "PurchaseReceiptTypeValue")
 
 _LIST_V1 = ListCall(
     spec=OperationSpec(id="PurchaseReceipt_GetAllReceiptBasic", method="GET", path="/v1/PurchaseReceipt"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -37,6 +38,7 @@ __all__ = ["PurchaseReceiptBasicResource"]
 _ActionResult = ModelRef("common.action_result", "ActionResult")
 _PurchaseReceiptBasic = ModelRef("purchase_receipt_basic", "PurchaseReceiptBasic")
 _PurchaseReceiptBasicUpdate = ModelRef("purchase_receipt_basic", "PurchaseReceiptBasicUpdate")
+name_types(globals(), "PurchaseReceiptStatusValue", "PurchaseReceiptTypeValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="PurchaseReceiptBasic_GetAllReceiptBasic", method="GET", path="/v1/PurchaseReceiptBasic"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = ["SalesCategoryResource"]
 
 _Inventory = ModelRef("common.inventory", "Inventory")
 _SalesCategory = ModelRef("sales_category", "SalesCategory")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="SalesCategory_Get", method="GET", path="/v1/salescategory"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -55,6 +56,7 @@ _RotRutBasic = ModelRef("sales_order", "RotRutBasic")
 _SalesOrder = ModelRef("common.sales_order", "SalesOrder")
 _SalesOrderCommission = ModelRef("sales_order", "SalesOrderCommission")
 _SalesOrderUpdate = ModelRef("sales_order", "SalesOrderUpdate")
+name_types(globals(), "SalesOrderStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="SalesOrder_GetAllOrders", method="GET", path="/v1/salesorder"),

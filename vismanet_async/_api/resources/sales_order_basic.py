@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -43,6 +44,7 @@ _CreateShipmentActionResult = ModelRef("common.create_shipment_action_result", "
 _PrepareInvoiceActionResult = ModelRef("common.prepare_invoice_action_result", "PrepareInvoiceActionResult")
 _SalesOrderBasic = ModelRef("common.sales_order_basic", "SalesOrderBasic")
 _SalesOrderBasicUpdate = ModelRef("sales_order_basic", "SalesOrderBasicUpdate")
+name_types(globals(), "SalesOrderStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="SalesOrderBasic_GetAllOrders", method="GET", path="/v1/salesorderbasic"),

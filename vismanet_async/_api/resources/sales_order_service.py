@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ _OrderServiceCustomer = ModelRef("sales_order_service", "OrderServiceCustomer")
 _OrderShipment = ModelRef("sales_order_service", "OrderShipment")
 _OrderSummary = ModelRef("sales_order_service", "OrderSummary")
 _OrderTax = ModelRef("sales_order_service", "OrderTax")
+name_types(globals(), "InventoryPartValue", "OrderPartValue")
 
 _LIST_CUSTOMERS = ListCall(
     spec=OperationSpec(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -27,6 +28,7 @@ __all__ = ["SalesPersonResource"]
 
 _SalesPerson = ModelRef("sales_person", "SalesPerson")
 _SalesPersonUpdate = ModelRef("sales_person", "SalesPersonUpdate")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="SalesPerson_GetSalespersons", method="GET", path="/v1/salesperson"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -44,6 +45,7 @@ _ShipmentSoLine = ModelRef("shipment", "ShipmentSoLine")
 _ShipmentSoOrder = ModelRef("shipment", "ShipmentSoOrder")
 _ShipmentUpdate = ModelRef("shipment", "ShipmentUpdate")
 _ShipmentUpdateDeleteLine = ModelRef("shipment", "ShipmentUpdateDeleteLine")
+name_types(globals(), "ShipmentStatusValue", "ShipmentTypeValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="Shipment_GetAllShipments", method="GET", path="/v1/shipment"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -28,6 +29,7 @@ __all__ = ["StocktakeResource"]
 
 _Stocktake = ModelRef("stocktake", "Stocktake")
 _StocktakeUpdate = ModelRef("stocktake", "StocktakeUpdate")
+name_types(globals(), "StocktakeLineStatusValue", "StocktakeStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="StocktakeV2_GetAllStocktakes", method="GET", path="/v2/stocktake"),

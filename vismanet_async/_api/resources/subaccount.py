@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -29,6 +30,7 @@ __all__ = ["SubaccountResource"]
 
 _SubAccount = ModelRef("common.sub_account", "SubAccount")
 _SubAccountUpdate = ModelRef("subaccount", "SubAccountUpdate")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="Subaccount_GetAllSubaccounts", method="GET", path="/v1/subaccount"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -51,6 +52,7 @@ _SupplierDocument = ModelRef("common.supplier_document", "SupplierDocument")
 _SupplierInvoice = ModelRef("common.supplier_invoice", "SupplierInvoice")
 _SupplierPoBalance = ModelRef("supplier", "SupplierPoBalance")
 _SupplierUpdate = ModelRef("supplier", "SupplierUpdate")
+name_types(globals(), "SupplierDocumentStatusValue", "SupplierInvoiceTypeValue", "SupplierStatusValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="Supplier_GetAll", method="GET", path="/v1/supplier"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["SupplierAccountResource"]
 
 _SupplierAccounts = ModelRef("supplier_account", "SupplierAccounts")
+name_types(globals())
 
 _GET = OperationSpec(id="SupplierAccount_GetBysupplierId", method="GET", path="/v1/supplieraccount/{supplierId}")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -42,6 +43,7 @@ _PrebookingUpdate = ModelRef("supplier_invoice", "PrebookingUpdate")
 _ReverseInvoiceResult = ModelRef("supplier_invoice", "ReverseInvoiceResult")
 _SupplierInvoice = ModelRef("common.supplier_invoice", "SupplierInvoice")
 _SupplierInvoiceUpdate = ModelRef("supplier_invoice", "SupplierInvoiceUpdate")
+name_types(globals(), "SupplierDocumentStatusValue", "SupplierInvoiceTypeValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="SupplierInvoice_GetAllInvoices", method="GET", path="/v1/supplierInvoice"),

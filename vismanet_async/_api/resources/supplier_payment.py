@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -37,6 +38,7 @@ _ActionResult = ModelRef("common.action_result", "ActionResult")
 _ReleaseSupplierPaymentAction = ModelRef("supplier_payment", "ReleaseSupplierPaymentAction")
 _SupplierPayment = ModelRef("supplier_payment", "SupplierPayment")
 _SupplierPaymentUpdate = ModelRef("supplier_payment", "SupplierPaymentUpdate")
+name_types(globals(), "SupplierPaymentStatusValue", "SupplierPaymentTypeValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="SupplierPayment_GetAllPayments", method="GET", path="/v1/supplierPayment"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
 from vismanet_async._api.modify import modify
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -34,6 +35,7 @@ __all__ = ["TimeCardResource"]
 _ActionResult = ModelRef("common.action_result", "ActionResult")
 _TimeCard = ModelRef("common.time_card", "TimeCard")
 _TimeCardUpdate = ModelRef("time_card", "TimeCardUpdate")
+name_types(globals(), "TimeCardStatusValue", "TimeCardTypeValue")
 
 _LIST = ListCall(
     spec=OperationSpec(id="TimeCard_GetAllEmployeeTimeCards", method="GET", path="/v1/timeCard"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = ["UiExtensionResource"]
 _UiExtension = ModelRef("ui_extension", "UiExtension")
 _UiExtensionScreen = ModelRef("ui_extension", "UiExtensionScreen")
 _UiExtensionUpdate = ModelRef("ui_extension", "UiExtensionUpdate")
+name_types(globals(), "UiExtensionTypeValue")
 
 _CREATE = OperationSpec(id="UiExtension_Post", method="POST", path="/v1/uiExtension")
 _LIST_AVAILABLE_SCREENS = ListCall(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 from vismanet_async._paging.list_spec import FrozenFilter
 
@@ -26,6 +27,7 @@ __all__ = ["VatResource"]
 
 _UpdateNote = ModelRef("vat", "UpdateNote")
 _VatInformation = ModelRef("vat", "VatInformation")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="Vat_GetAllVats", method="GET", path="/v1/vat"),

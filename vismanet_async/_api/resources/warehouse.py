@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api import query as q
 from vismanet_async._api.base import ListCall, ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = ["WarehouseResource"]
 
 _Warehouse = ModelRef("warehouse", "Warehouse")
 _WarehouseLocationUpdate = ModelRef("warehouse", "WarehouseLocationUpdate")
+name_types(globals())
 
 _LIST = ListCall(
     spec=OperationSpec(id="Warehouse_GetAll", method="GET", path="/v1/warehouse"),

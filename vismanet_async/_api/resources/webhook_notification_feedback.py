@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api.base import ModelRef, Resource
+from vismanet_async._api.type_names import name_types
 from vismanet_async._operation import OperationSpec
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["WebhookNotificationFeedbackResource"]
 
 _WebhookNotificationFeedback = ModelRef("webhook_notification_feedback", "WebhookNotificationFeedback")
+name_types(globals())
 
 _CREATE = OperationSpec(id="WebhookNotificationFeedback_Post", method="POST", path="/v1/webhooknotificationfeedback")
 
