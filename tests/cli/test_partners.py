@@ -110,6 +110,11 @@ def test_with_its_partner_it_is_taken(command: str, parameter: str) -> None:
     )
 
 
+def test_the_table_has_them_all() -> None:
+    assert PARTNERS.keys() | AGAINST.keys() <= {parameter for _, parameter, _ in LONELY}
+    assert WHOLE.keys() == RULES.keys()
+
+
 @pytest.mark.parametrize("words", [words for words in commands() if words], ids=" ".join)
 def test_what_the_help_says_of_partners_is_in_the_table(words: tuple[str, ...]) -> None:
     node: Any = app
