@@ -79,14 +79,14 @@ MUTATIONS: Final = (
     Mutation(
         "the end shows any last row",
         "protocol.py",
-        "reply.rows == rows % size and reply.names[-1] == last",
+        "reply.rows == rows % size and _same_end(reply, last)",
         "reply.rows == rows % size",
     ),
     Mutation("one blank behind a full page is enough", "protocol.py", "for _ in range(2):", "for _ in range(1):"),
     Mutation(
         "no last look after the blank pages",
         "protocol.py",
-        "return reply.total == rows and bool(reply.rows) and reply.names[-1] == last",
+        "return reply.total == rows and bool(reply.rows) and _same_end(reply, last)",
         "return True",
     ),
     Mutation(
@@ -130,8 +130,8 @@ MUTATIONS: Final = (
     Mutation(
         "the first total is not compared",
         "proof.py",
-        "if is_quiet and first.total == len(count):",
-        "if is_quiet:",
+        "if is_quiet and first.total == len(count) and (",
+        "if is_quiet and (",
     ),
     Mutation(
         "the second look need not agree", "proof.py", "return before is not None and _same(look, before)", "return True"
@@ -225,6 +225,37 @@ MUTATIONS: Final = (
         "overlap.py",
         "                self._front = True",
         "                self.is_complete = True",
+    ),
+    Mutation(
+        "a changed row shows the end",
+        "protocol.py",
+        "return one.names[-1] == other.names[-1] and one.mark(one.rows - 1) == other.mark(other.rows - 1)",
+        "return one.names[-1] == other.names[-1]",
+    ),
+    Mutation(
+        "the end of everything is where anything is",
+        "window_chain.py",
+        "reply.size == reply.ask.size and reply.rows == due and reply.total in totals",
+        "True",
+    ),
+    Mutation("one blank page is the end of everything", "protocol.py", "self.size),) * 2", "self.size),)"),
+    Mutation(
+        "no page waits for the end of everything",
+        "window_chain.py",
+        "if page is None or (is_probing and next(wanted, None) is None):",
+        "if page is None:",
+    ),
+    Mutation(
+        "page 1 is not read alone",
+        "window_chain.py",
+        "            return (1,)  # alone",
+        "            return (1, 2)  # alone",
+    ),
+    Mutation(
+        "a window that is everything need not look as before",
+        "proof.py",
+        "_same(look, first) and _same(look, window.first_page)",
+        "True",
     ),
     Mutation("a reading has no bound", "paginator.py", "if self._requests.count >= self.cost_limit:", "if False:"),
 )

@@ -178,6 +178,18 @@ def seconds(config: Config, first: Sequence[Event]) -> Iterator[Event]:
 FOUND: Sequence[tuple[Config, Sequence[Event]]] = (
     # a row of the tail was made up for by one that left the window before the end was looked for
     (Config(4, 1, fresh=1), (Event(1, "total -1"), Event(5, "delete", 1))),
+    # two totals too low hid that a row of page 1 left before page 2 was read, at the end of a full last page
+    (Config(3, 1), (Event(1, "total -1"), Event(2, "total -1"), Event(3, "delete"))),
+    (Config(5, 2, ordered=False), (Event(1, "total -1"), Event(2, "total -1"), Event(3, "delete"))),
+    # a copy of page 1 with its false total hid the same
+    (Config(4, 1), (Event(1, "total -1"), Event(2, "delete"), Event(2, "repeat"))),
+    # a row of the tail was made up for by one that left the window while the tail came blank
+    (Config(6, 2, fresh=1), (Event(1, "total -1"), Event(5, "delete", 5), Event(5, "blank"))),
+    (Config(6, 2, ordered=False, fresh=1), (Event(1, "total -1"), Event(5, "delete", 5), Event(5, "blank"))),
+    # the last row of a full page was changed, went behind the one that no answer had shown, and looked like the end
+    (Config(4, 3, by_stamp=True), (Event(1, "total -1"), Event(2, "delete"), Event(2, "touch", 1))),
+    (Config(3, 2, by_stamp=True), (Event(1, "total -1"), Event(2, "delete"), Event(2, "touch"))),
+    (Config(2, 1, fresh=1), (Event(1, "low for ever"), Event(4, "delete"), Event(8, "insert", 2))),
 )
 """Worlds that were called proven with a row missing, by rules that are mended."""
 

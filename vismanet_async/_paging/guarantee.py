@@ -39,7 +39,9 @@ rows are as many as their own total says                        `asks.contradict
 a blank answer is true                                          asked again where rows are due, believed the third
                                                                 time: `test_every_single_event`
 the last page is the last                                       a page of another size that is short there and ends
-                                                                with the same row: `test_every_single_event`
+                                                                with the same row, unchanged: `test_every_single_event`
+the window is all there is                                      the end of everything, seen before the last page of the
+                                                                window is asked for: `test_every_single_event`
 an answer shows the page that was asked for                     the first row of another page with the same total:
                                                                 `test_triples_of_events`
 nothing enters the window                                       a total that grows; a look at page 1 of all that shows

@@ -7,8 +7,8 @@ the list              how it is proven
 ====================  ================================================================================================
 is blank              three blank answers
 fits into one answer  that answer; if it is full, the end is seen by a page of another size
-has a filter          the window before the edge, page by page (`window_chain`), then the closing: the tail since the
-                      edge, and page 1 again
+has a filter          the window before the edge, page by page (`window_chain`), and the end of everything with it;
+                      where there is more than the window, the closing: the tail since the edge, and page 1 again
 the same, busy        rounds of all, window and tail, until the rows of all are not more than those of both
 has none              overlapping pages (`overlap`), for pages of eight rows or more
 the same, small       two passes (`two_passes`)
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vismanet_async._paging.asks import BLANK, Claim, Reply, Scope, pages_of
+from vismanet_async._paging.asks import BLANK, Claim, Reply, Scope
 from vismanet_async._paging.overlap import LEAST_PAGE_SIZE, OverlapChain
 from vismanet_async._paging.protocol import Asker, Contradiction, KeyCount, ReadAnew, Restless, Rule, RuleRunner
 from vismanet_async._paging.two_passes import two_passes
@@ -37,7 +37,6 @@ __all__ = ["Proof"]
 _READINGS: Final = 3  # the first one, and twice anew
 _ROUNDS: Final = 6
 _STRICT_WITNESSES: Final = 2
-_FIRST_WAVE: Final = 16  # a 16th of the window may be asked for before its length is known
 _ROUND_NUMBER: Final = 50  # limits that servers set are multiples of it, or powers of two
 
 
@@ -177,7 +176,7 @@ class Proof:
         """Return whether one answer, which has as many rows as its total, contains everything."""
         if first.rows < first.size:
             return True
-        return (yield from self._asker.sees_end(first.ask.scope, rows=first.rows, last=first.names[-1]))
+        return (yield from self._asker.sees_end(first, rows=first.rows))
 
     def _look(self, scope: Scope, *, learns_size: bool = False) -> Rule[Reply]:
         """Ask for page 1 of all or of the window."""
@@ -217,14 +216,15 @@ class Proof:
                 self.report_violation("a row was further back than page 1 of all showed it")
 
         self.used_window = True
+        may_be_all = not self._fresh and not self._is_strict
         window = WindowChain(
             size=size,
             edge_stamp=edge_stamp,
             descending=self._descending,
             guess=first.total,
-            trusts_guess=not self._fresh and not self._is_strict,
+            trusts_guess=may_be_all,
+            end_probes=self._asker.end_probes(first.total) if may_be_all and not self._window_only else (),
             first_witnesses=_STRICT_WITNESSES if self._is_strict else 1,
-            wave=0 if self._fresh else pages_of(first.total, size) // _FIRST_WAVE,
             ahead_pages=self._ahead_pages,
             deliver=deliver,
         )
@@ -250,20 +250,21 @@ class Proof:
             raise ReadAnew(f"{len(count)} different rows came of a window of {window.total}")
 
     def _closing(self, first: Reply, window: WindowChain, count: KeyCount) -> Rule[Claim]:
-        """Close a reading after its window: at rest, three requests."""
+        """Close a reading after its window: at rest, two requests, or one if the end of everything was seen."""
         assert self._asker.size is not None
         whole, size = len(count), self._asker.size
         is_quiet = not window.fell and not self._is_strict
-        last = window.last_page
-        if is_quiet and first.total == whole and not self._fresh and window.end_is_open and last is not None:
-            # the window seems to be all there is, and its last page is full: the end of everything shows both. Only the
-            # tail itself, asked for before, tells a row of it from one that has left the window meanwhile
-            tail = yield from self._tail(count)
-            if not tail and (yield from self._asker.sees_end(Scope.ALL, rows=whole, last=last.names[-1])):
+        if is_quiet and window.is_everything:
+            # Of at most two false answers, either page 1 of all is none: there were no more rows than came. Or all but
+            # one of the window, its end and this look are true: after the end was seen there were no others, and only
+            # a copy of page 1 could make up for a page of it
+            look = yield from self._look(Scope.BELOW)
+            if window.first_page is not None and _same(look, first) and _same(look, window.first_page):
                 return _proven("the rows before the edge are all there are", window)
-            return (yield from self._rounds(window, count, tail))
+            window.confirm(look)
+            is_quiet = False
         tail = yield from self._tail(count)
-        if is_quiet and first.total == len(count):
+        if is_quiet and first.total == len(count) and (window.total != first.total or whole <= size):
             at_window = not self._descending and bool(tail or self._fresh or first.total != whole)
             if (yield from self._is_as_before(first, window, at_window=at_window)) and self._fresh <= tail:
                 # a full tail ended with a page of another size: totals are not too low for ever
@@ -337,7 +338,7 @@ class Proof:
                 return
             size = self._asker.other_size(rows)
             if size is None:
-                seen = yield from self._asker.sees_end(Scope.BELOW, rows=rows, last=last.names[-1])
+                seen = yield from self._asker.sees_end(last, rows=rows)
             else:
                 page = rows // size + 1
                 reply = yield from self._asker.ask(Scope.BELOW, page=page, size=size, may_be_blank=True)

@@ -216,23 +216,36 @@ class Asker:
         assert reply is not None
         return reply
 
-    def sees_end(self, scope: Scope, *, rows: int, last: bytes) -> Rule[bool]:
-        """Return whether a list whose last page is full ends there, with this row.
+    def sees_end(self, last: Reply, *, rows: int) -> Rule[bool]:
+        """Return whether a list of so many rows, whose last page is full, ends with the last row of that page.
 
         By a page of another size, which is short there: no blank answer is trusted. Where there is none, by a blank
-        page behind it, twice, and the last page once more.
+        page behind it, twice, and the last page once more. The row has to be unchanged: a changed one may have gone
+        behind others.
         """
+        scope = last.ask.scope
         size = self.other_size(rows)
         if size is not None:
             reply = yield from self.ask(scope, page=rows // size + 1, size=size)
-            return reply.total == rows and reply.rows == rows % size and reply.names[-1] == last
+            return reply.total == rows and reply.rows == rows % size and _same_end(reply, last)
         assert self.size is not None
         for _ in range(2):
             reply = yield from self.ask(scope, page=rows // self.size + 1, may_be_blank=True)
             if reply.rows:
                 return False
         reply = yield from self.ask(scope, page=rows // self.size)
-        return reply.total == rows and bool(reply.rows) and reply.names[-1] == last
+        return reply.total == rows and bool(reply.rows) and _same_end(reply, last)
+
+    def end_probes(self, rows: int) -> tuple[Ask, ...]:
+        """Return what to ask of everything to see that it ends after so many rows: a short page, or a blank one twice.
+
+        Of a short page, no false total is possible: it would not agree with the rows.
+        """
+        assert self.size is not None
+        size = self.size if rows % self.size else self.other_size(rows)
+        if size is not None:
+            return (Ask(Scope.ALL, rows // size + 1, size),)
+        return (Ask(Scope.ALL, rows // self.size + 1, self.size),) * 2
 
     def other_size(self, rows: int) -> int | None:
         """Return a page size whose last page is short in a list of so many rows; None where none is."""
@@ -245,3 +258,8 @@ class Asker:
         below, edge = reply.ask.scope is Scope.BELOW, self.edge_stamp
         wrong = max(stamps, default=0) >= edge + _SECOND if below else min(stamps, default=edge) + _SECOND <= edge
         return "the server does not apply its last-modified filter" if wrong else None
+
+
+def _same_end(one: Reply, other: Reply) -> bool:
+    """Return whether two answers end with the same row, unchanged."""
+    return one.names[-1] == other.names[-1] and one.mark(one.rows - 1) == other.mark(other.rows - 1)

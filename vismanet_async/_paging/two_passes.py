@@ -55,7 +55,7 @@ def _once(asker: Asker, scope: Scope, deliver: Callable[[Reply], None]) -> Rule[
     rows = turn.total or 0
     if not rows or seen.totals != {rows} or len(both) != rows or seen.is_repeated:
         return None
-    if turn.rows == asker.size and not (yield from asker.sees_end(scope, rows=rows, last=turn.names[-1])):
+    if turn.rows == asker.size and not (yield from asker.sees_end(turn, rows=rows)):
         return None
     return frozenset(both)
 

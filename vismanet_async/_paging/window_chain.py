@@ -20,7 +20,6 @@ page, which is the anchor).
 from __future__ import annotations
 
 from collections import Counter, deque
-from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -65,9 +64,9 @@ class WindowChain:
         edge_stamp: rows modified at this moment or later do not belong to the window.
         descending: read from the last page to the first; else from the first to the last.
         guess: the probable length of the window.
-        trusts_guess: an equal guess vouches for the first total; downwards, the last pages are asked for before it.
+        trusts_guess: an equal guess vouches for the first total.
+        end_probes: what shows the end of everything; asked for if the first total is the guess.
         first_witnesses: answers that vouch for the first total otherwise.
-        wave: upwards, how many pages to ask for before the length is known.
         ahead_pages: upwards, how far beyond the chain to ask; None: anywhere.
         deliver: called with each reply whose rows may be delivered; upwards in page order.
     """
@@ -80,8 +79,8 @@ class WindowChain:
         descending: bool,
         guess: int,
         trusts_guess: bool = True,
+        end_probes: tuple[Ask, ...] = (),
         first_witnesses: int = 1,
-        wave: int = 1,
         ahead_pages: int | None = None,
         deliver: Callable[[Reply], None],
     ) -> None:
@@ -89,7 +88,6 @@ class WindowChain:
         self._edge_stamp = edge_stamp
         self._descending = descending
         self._in_order = not descending
-        self._wave = max(1, wave)
         self._ahead_pages = ahead_pages
         self._deliver = deliver
         self._links: list[_Link] = []  # the last ones; only the first of a list that was cut is not page 1 or the top
@@ -99,8 +97,10 @@ class WindowChain:
         self._tries: Counter[int] = Counter()
         self._blanks: Counter[int] = Counter()
         self._heads: dict[bytes, tuple[int, int | None]] = {}  # the first row of each page, and the total stated
-        self._top = pages_of(guess, size)
         self._guess = guess if trusts_guess else None
+        self._probes = list(end_probes) if guess > size else []  # not sent yet
+        self._probes_open = len(self._probes)
+        self._is_end_seen = bool(self._probes)  # by the probes answered so far
         self._anchor: int | None = None  # upwards: the settled page that is read again
         self._total_since = 0
         self._witnesses = first_witnesses  # that vouch for the present total
@@ -164,15 +164,32 @@ class WindowChain:
         """Return a request to send now; None: wait for an answer."""
         if self.done or in_flight >= self._most_in_flight():
             return None
-        page = next((page for page in self._wanted() if page not in self._sent and page not in self._stored), None)
-        if page is None:
-            return None
+        is_probing = self._is_probing
+        if is_probing and self._probes:
+            return self._probes.pop()
+        wanted = (page for page in self._wanted() if page not in self._sent and page not in self._stored)
+        page = next(wanted, None)
+        if page is None or (is_probing and next(wanted, None) is None):
+            return None  # some page has to be asked for after the end was seen
         self._sent.add(page)
         return Ask(Scope.BELOW, page, self._size)
 
     def receive_error(self, ask: Ask) -> None:
         """Ask again what got no answer."""
-        self._sent.discard(ask.page)
+        if ask.scope is Scope.ALL:
+            self._probes.append(ask)
+        else:
+            self._sent.discard(ask.page)
+
+    @property
+    def _is_probing(self) -> bool:
+        """Whether the end of everything is looked for: the window seems to be all there is."""
+        return self._probes_open > 0 and not self._falls and self.total == self._guess
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether the end of everything was seen, after as many rows as the window has."""
+        return not self._probes_open and self._is_end_seen and self.total == self._guess
 
     def pause(self) -> None:
         """Forget what is in flight: its answers will not be received."""
@@ -189,13 +206,13 @@ class WindowChain:
         return max(1, int(waste * self._answers / self._falls) - _WITNESSES - more)
 
     def _wanted(self) -> Iterable[int]:
-        if self._descending and self.total is None:
-            return chain((1,), range(self._top - 1, 1, -1) if self._guess is not None else ())
+        if self.total is None:
+            return (1,)  # alone: it tells a total before any other page is asked for
         if self._descending:
             top = pages_of(self.total or 0, self._size)
             return range(self._links[-1].page - 1 if self._links else top, 0, -1)
         begin = self._anchor or (self._links[-1].page + 1 if self._links else 1)
-        last = self._wave if self.total is None else pages_of(self.total, self._size)
+        last = pages_of(self.total, self._size)
         if self._ahead_pages is not None:
             last = min(last, begin + self._ahead_pages - 1)
         return range(begin, max(begin, last) + 1)
@@ -204,6 +221,9 @@ class WindowChain:
 
     def receive(self, reply: Reply) -> None:
         """Process an answer."""
+        if reply.ask.scope is Scope.ALL:
+            self._receive_probe(reply)
+            return
         page = reply.ask.page
         self._sent.discard(page)
         self._answers += 1
@@ -222,6 +242,12 @@ class WindowChain:
             self._accept(page, reply)
         while not self.done and self._extend():
             pass
+
+    def _receive_probe(self, reply: Reply) -> None:
+        self._probes_open -= 1
+        due = (self._guess or 0) - reply.start
+        totals = {self._guess} if due else {self._guess, 0, None}
+        self._is_end_seen &= reply.size == reply.ask.size and reply.rows == due and reply.total in totals
 
     def _accept(self, page: int, reply: Reply) -> None:
         self._blanks[page] = self._tries[page] = 0
