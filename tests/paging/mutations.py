@@ -188,8 +188,8 @@ MUTATIONS: Final = (
     Mutation(
         "old rows need not be in the window",
         "proof.py",
-        "if count.missing([name for name in everything.names if name not in fresh]):",
-        "if False:",
+        "_expect_counted([name for name in everything.names if name not in fresh], count)",
+        "pass",
     ),
     Mutation(
         "any tail is one answer",
@@ -249,13 +249,16 @@ MUTATIONS: Final = (
         "page 1 is not read alone",
         "window_chain.py",
         "            return (1,)  # alone",
-        "            return (1, 2)  # alone",
+        "            return (1, 2, 3)  # alone",
     ),
     Mutation(
         "a window that is everything need not look as before",
         "proof.py",
         "_same(look, first) and _same(look, window.first_page)",
         "True",
+    ),
+    Mutation(
+        "rows of a later look need not be in the window", "proof.py", "    _expect_counted(look.names, count)\n", ""
     ),
     Mutation("a reading has no bound", "paginator.py", "if self._requests.count >= self.cost_limit:", "if False:"),
 )

@@ -27,7 +27,7 @@ from vismanet_async._paging.two_passes import two_passes
 from vismanet_async._paging.window_chain import WindowChain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from vismanet_async._paging.asks import Ask
     from vismanet_async._paging.guarantee import RestsOn
@@ -261,7 +261,7 @@ class Proof:
             look = yield from self._look(Scope.BELOW)
             if window.first_page is not None and _same(look, first) and _same(look, window.first_page):
                 return _proven("the rows before the edge are all there are", window)
-            window.confirm(look)
+            _confirm(window, count, look)
             is_quiet = False
         tail = yield from self._tail(count)
         if is_quiet and first.total == len(count) and (window.total != first.total or whole <= size):
@@ -292,10 +292,9 @@ class Proof:
             yield from self._see_end_of(window, count)
             everything = yield from self._look(Scope.ALL)
             fresh = everything.since(self._asker.edge_stamp)
-            if count.missing([name for name in everything.names if name not in fresh]):
-                raise ReadAnew("a row from before the edge was not in the window")
+            _expect_counted([name for name in everything.names if name not in fresh], count)
             below = yield from self._look(Scope.BELOW)
-            window.confirm(below)
+            _confirm(window, count, below)
             if not window.done:
                 continue  # a row has left: pages that nothing vouches for are read again
             newer = yield from self._tail(count)
@@ -315,7 +314,7 @@ class Proof:
                 yield from self._settle(window, count)
             yield from self._see_end_of(window, count)
             look = yield from self._look(Scope.BELOW)
-            window.confirm(look)
+            _confirm(window, count, look)
             is_same = window.first_page is not None and _same(look, window.first_page)
             if window.done and (is_same or not is_quiet) and (look.total or 0) <= len(count):
                 return _proven("all rows are from before the edge", window)
@@ -328,7 +327,7 @@ class Proof:
                 yield from self._read_window(window, count)
             if window.is_settled:
                 return
-            window.confirm((yield from self._look(Scope.BELOW)))
+            _confirm(window, count, (yield from self._look(Scope.BELOW)))
 
     def _see_end_of(self, window: WindowChain, count: KeyCount) -> Rule[None]:
         """See that nothing stands behind the window's last row: rows that stay keep their order, and none enter."""
@@ -344,7 +343,7 @@ class Proof:
                 reply = yield from self._asker.ask(Scope.BELOW, page=page, size=size, may_be_blank=True)
                 seen = 0 < reply.rows < size and reply.names[-1] == last.names[-1]
                 if reply.rows:
-                    window.confirm(reply)
+                    _confirm(window, count, reply)
             if not window.done:
                 yield from self._read_window(window, count)
             elif seen:
@@ -468,6 +467,18 @@ def _proven(reason: str, window: WindowChain) -> Claim:
     if window.fell:
         rests_on += ["order", "totals"] if window.linked_by_totals else ["order"]
     return Claim("proven", reason, tuple(rests_on))
+
+
+def _expect_counted(names: Sequence[bytes], count: KeyCount) -> None:
+    """Expect that rows from before the edge came with the window: nothing enters it."""
+    if count.missing(names):
+        raise ReadAnew("a row from before the edge was not in the window")
+
+
+def _confirm(window: WindowChain, count: KeyCount, look: Reply) -> None:
+    """Process a later look at the window: a row that slid to a page that had been read shows there."""
+    _expect_counted(look.names, count)
+    window.confirm(look)
 
 
 def _is_further_back(reply: Reply, places: Mapping[bytes, int]) -> bool:

@@ -206,8 +206,8 @@ class WindowChain:
         return max(1, int(waste * self._answers / self._falls) - _WITNESSES - more)
 
     def _wanted(self) -> Iterable[int]:
-        if self.total is None:
-            return (1,)  # alone: it tells a total before any other page is asked for
+        if self.total is None or not (self._descending or self._links or self._anchor):
+            return (1,)  # alone: where rows leave it before another page is read, a later look at it shows that
         if self._descending:
             top = pages_of(self.total or 0, self._size)
             return range(self._links[-1].page - 1 if self._links else top, 0, -1)
