@@ -110,12 +110,6 @@ MUTATIONS: Final = (
     Mutation("one witness settles a link", "window_chain.py", "_WITNESSES: Final = 2", "_WITNESSES: Final = 0"),
     Mutation("no anchor is needed", "window_chain.py", "if page > 1 and known.isdisjoint(reply.names):", "if False:"),
     Mutation(
-        "pages of different totals are linked",
-        "window_chain.py",
-        "if reply.total != before.reply.total or not self._is_vouched(reply, before.reply):",
-        "if not self._is_vouched(reply, before.reply):",
-    ),
-    Mutation(
         "the rows of another page are taken for this one's",
         "window_chain.py",
         "if page != reply.ask.page and total == reply.total:",
@@ -256,6 +250,12 @@ MUTATIONS: Final = (
         "proof.py",
         "_same(look, first) and _same(look, window.first_page)",
         "True",
+    ),
+    Mutation(
+        "two tails are enough",
+        "proof.py",
+        "                if newer:\n",
+        "                if False:\n",
     ),
     Mutation(
         "rows of a later look need not be in the window", "proof.py", "    _expect_counted(look.names, count)\n", ""

@@ -188,6 +188,11 @@ FOUND: Sequence[tuple[Config, Sequence[Event]]] = (
     (Config(6, 2, ordered=False, fresh=1), (Event(1, "total -1"), Event(5, "delete", 5), Event(5, "blank"))),
     # two totals too low hid that a row left page 1, and the rows changed lately hid which one came there instead
     (Config(6, 3, fresh=1), (Event(2, "total -1"), Event(3, "total -1"), Event(4, "delete"))),
+    # both tails were of a moment before a row went there, and one of theirs was deleted
+    (
+        Config(6, 2, ordered=False, by_stamp=True, fresh=1),
+        (Event(4, "touch", 2), Event(6, "stale"), Event(7, "delete", 3), Event(9, "repeat", 5)),
+    ),
     # the last row of a full page was changed, went behind the one that no answer had shown, and looked like the end
     (Config(4, 3, by_stamp=True), (Event(1, "total -1"), Event(2, "delete"), Event(2, "touch", 1))),
     (Config(3, 2, by_stamp=True), (Event(1, "total -1"), Event(2, "delete"), Event(2, "touch"))),

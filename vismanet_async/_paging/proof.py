@@ -299,6 +299,8 @@ class Proof:
                 continue  # a row has left: pages that nothing vouches for are read again
             newer = yield from self._tail(count)
             if tail <= newer and (everything.total or 0) <= min(len(count), (below.total or 0) + len(newer)):
+                if newer:
+                    yield from self._tail(count)  # of three, one is true; and what is in it, or was before it, came
                 return _proven("the rows before the edge, and the rest", window)
             found = everything.total, below.total, newer
             if found == before:

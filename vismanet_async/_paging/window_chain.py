@@ -370,8 +370,9 @@ class WindowChain:
             return False
         is_later = self._descending and reply.sent >= before.reply.received
         if not is_later:
-            if reply.total != before.reply.total or not self._is_vouched(reply, before.reply):
+            if not self._is_vouched(reply, before.reply):
                 return False  # perhaps of another state: asked for again
+            # a smaller total takes the voucher back, a greater one is a complaint: so both told the present one
             self.linked_by_totals = True
         self._append(reply, is_sure=is_later)
         return True
