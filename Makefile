@@ -122,7 +122,7 @@ soak-paging: $(STAMP)/dev ## prove paging over a million random schedules and al
 		$(BIN)/python -m pytest -n 2 --dist worksteal tests/paging/test_schedules.py tests/paging/test_worlds.py $(PYTEST_ARGS)
 
 mutate-paging: $(STAMP)/dev ## break each check of the proof once, and see whether the search notices (MUTATION_SECONDS=...)
-	@MUTATION_SECONDS="$${MUTATION_SECONDS:-300}" $(BIN)/python -m tests.paging.mutations
+	@MUTATION_SECONDS="$${MUTATION_SECONDS:-300}" $(BIN)/python -m tests.paging.mutation_search
 
 openapi: $(STAMP)/dev ## hold the simulator to its own OpenAPI document, every operation (EXAMPLES=..., SEED=...)
 	@VISMANET_OPENAPI_EXAMPLES="$${EXAMPLES:-20}" VISMANET_OPENAPI_SEED="$${SEED:-1}" \

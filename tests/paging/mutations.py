@@ -1,48 +1,41 @@
-"""Break each check of the proof once, and see whether the search of small worlds notices: `make mutate-paging`.
+"""Each check of the proof, broken once: what of its text is changed, and rules that are loaded with the change.
 
-Each mutation is a change of the text of one file, made in a copy of the package. The search then runs in a process of
-its own: all pairs of events on the smallest lists first; then random schedules of larger lists, triples of events, and,
-most of the time, worlds near to those in which the broken line ran, or made a difference to what the sound package asks;
-read by several requests at a time as well; until some list is called proven with a row missing, or costs too much, or
-the time is up.
+`witnesses.py` has a world for each in which the broken rules are wrong; `mutation_search.py` looks for others.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
-import shutil
-import subprocess
+import importlib.util
 import sys
-import tempfile
-import time
-from itertools import count
+from functools import cache
 from pathlib import Path
-from random import Random
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from tests.paging import worlds
-from tests.paging.exhaustive import BrokenPromise, Exhaustive
-from vismanet_async._paging.paginator import Paginator
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from types import CodeType, FrameType
+    from collections.abc import Sequence
+    from types import CodeType
 
-    from tests.paging.exhaustive import Course
-
-    TraceFunction: TypeAlias = Callable[[FrameType, str, object], "TraceFunction | None"]
-
-World: TypeAlias = "tuple[worlds.Config, Sequence[worlds.Event], int, int]"
-"""A list, its events, how many requests are in flight, and what draws the order of their answers."""
+    from vismanet_async._paging.paginator import Paginator
 
 ROOT: Final = Path(__file__).parents[2]
-SECONDS: Final = float(os.environ.get("MUTATION_SECONDS", "300"))
-_KEPT: Final = 400  # worlds to go on from
-_MOST_EVENTS: Final = 4
-_SHARE_OF_PAIRS: Final = 0.5  # of the time
+_PACKAGE: Final = "vismanet_async._paging"
+_RULES: Final = (
+    "asks",
+    "overlap",
+    "protocol",
+    "two_passes",
+    "window_chain",
+    "proof",
+    "cost_limit",
+    "dedup",
+    "row_pipeline",
+    "scope_filters",
+    "single_pass",
+    "paginator",
+)
+"""The modules that are loaded anew: those with checks, and whoever imports them; each behind those that it imports."""
 
 
 @attrs.frozen
@@ -53,6 +46,41 @@ class Mutation:
     file: str
     old: str
     new: str
+
+    @property
+    def path(self) -> Path:
+        """The file that is changed."""
+        return ROOT / "vismanet_async" / "_paging" / self.file
+
+
+def broken_rules(mutations: Sequence[Mutation]) -> type[Paginator]:
+    """Load the rules with these checks broken, beside the sound ones: nothing else sees them."""
+    return _loaded(tuple(mutations))
+
+
+@cache
+def _loaded(mutations: tuple[Mutation, ...]) -> type[Paginator]:
+    names = [f"{_PACKAGE}.{name}" for name in _RULES]
+    sound = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    try:
+        for name in names:
+            spec = importlib.util.find_spec(name)
+            assert spec is not None
+            assert spec.origin is not None
+            module = sys.modules[name] = importlib.util.module_from_spec(spec)
+            exec(_code(spec.origin, *(one for one in mutations if str(one.path) == spec.origin)), module.__dict__)
+        return sys.modules[f"{_PACKAGE}.paginator"].Paginator  # type: ignore[no-any-return]  # by its name
+    finally:
+        sys.modules.update(sound)
+
+
+@cache
+def _code(path: str, *mutations: Mutation) -> CodeType:
+    text = Path(path).read_text()
+    for mutation in mutations:
+        assert text.count(mutation.old) == 1, f"{mutation.name}: not once in {mutation.file}"
+        text = text.replace(mutation.old, mutation.new)
+    return compile(text, path, "exec")
 
 
 MUTATIONS: Final = (
@@ -115,6 +143,7 @@ MUTATIONS: Final = (
         "if page != reply.ask.page and total == reply.total:",
         "if False:",
     ),
+    Mutation("a row may stand at two places", "dedup.py", "if not 0 <= moved <= abs(then - total):", "if False:"),
     Mutation(
         "links need not be settled at the end",
         "proof.py",
@@ -262,248 +291,3 @@ MUTATIONS: Final = (
     ),
     Mutation("a reading has no bound", "paginator.py", "if self._requests.count >= self.cost_limit:", "if False:"),
 )
-
-
-DEARER: Final = "dearer only"
-"""A broken check that costs more requests and loses nothing: another one stands behind it. That is not found."""
-
-
-def found(seconds: float, file: str, line: int) -> str | None:
-    """Search until a row is lost or a reading has no bound; return what.
-
-    When the time is up, return a world that is `DEARER`, or None. The line is the broken one, in the file.
-    """
-    until = time.monotonic() + seconds
-    if (what := _all_pairs(time.monotonic() + seconds * _SHARE_OF_PAIRS)) is not None:
-        return what
-    random = Random(1)
-    search = _Search(_sound_paginator(), _Watch(file, line))
-    for what in _near(search, random):
-        if what is not None:
-            return what
-        if time.monotonic() > until:
-            break
-    reached = f"the broken line ran in {search.ran:,}, made a difference in {search.differed:,}"
-    print(f"{search.read:,} worlds; {reached}", file=sys.stderr)
-    return search.dearer
-
-
-def _all_pairs(until: float) -> str | None:
-    """Read the lists in every world with two events, the smallest first: with and without a filter, strict ones last."""
-    from tests.paging import test_worlds
-
-    ways = [
-        *worlds.configs(range(1, 5)),
-        *worlds.configs(range(1, 5), has_filter=False),
-        *test_worlds.OVERLAP,
-        *worlds.configs(range(1, 4), strict=True),
-    ]
-    ways.sort(key=lambda way: (-(-way.rows // way.page_size) + way.rows, way.page_size, way.strict))
-    try:
-        for way in ways:
-            _Timed(way, until).verdicts(2)
-    except BrokenPromise as error:
-        return f"{error}"
-    except _TimeIsUpError:
-        pass
-    return None
-
-
-class _TimeIsUpError(Exception): ...
-
-
-class _Timed(Exhaustive):
-    """Stops when the time is up."""
-
-    def __init__(self, config: worlds.Config, until: float) -> None:
-        super().__init__(config)
-        self._until = until
-
-    def _read_on(self, course: Course, world: worlds.World, false_answer: worlds.Event | None) -> None:
-        if time.monotonic() > self._until:
-            raise _TimeIsUpError
-        super()._read_on(course, world, false_answer)
-
-
-def _near(search: _Search, random: Random) -> Iterator[str | None]:
-    """Read worlds near to those found so far; now and then a larger list, or a world from anywhere."""
-    from tests.paging import test_schedules, test_worlds, trouble
-
-    ways = [*_small(random), *test_worlds.OVERLAP, *worlds.configs(strict=True)]
-    drawn = worlds.triples([way for way in ways if way.rows], random)
-    for seed in count():
-        near = search.near(random)
-        if seed % 200 == 0:
-            try:
-                test_schedules.check(trouble.draw(seed))
-            except AssertionError as error:
-                yield f"schedule {seed}: {error}"
-        if near is not None and random.random() < 0.8:
-            yield search.wrong_in(_varied(near, random))
-        else:
-            yield search.wrong_in((*next(drawn), random.choice((1, 1, 2, 3)), seed))
-
-
-def _small(random: Random) -> list[worlds.Config]:
-    from tests.paging import test_worlds
-
-    small = list(test_worlds.SMALL)
-    random.shuffle(small)
-    return sorted(small, key=lambda config: config.rows)
-
-
-class _Watch:
-    """Tells whether one line ran."""
-
-    def __init__(self, file: str, line: int) -> None:
-        self._file, self._line = f"_paging/{file}", line
-        self._codes: dict[CodeType, bool] = {}
-        self.ran = False
-
-    def __enter__(self) -> None:
-        self.ran = False
-        sys.settrace(self._called)
-
-    def __exit__(self, *error: object) -> None:
-        sys.settrace(None)
-
-    def _called(self, frame: FrameType, event: str, argument: object) -> TraceFunction | None:
-        code = frame.f_code
-        if code not in self._codes:
-            lines = {line for *_, line in code.co_lines()} if code.co_filename.endswith(self._file) else ()
-            self._codes[code] = self._line in lines
-        return self._stepped if self._codes[code] else None
-
-    def _stepped(self, frame: FrameType, event: str, argument: object) -> TraceFunction | None:
-        self.ran = self.ran or frame.f_lineno == self._line
-        return None if self.ran else self._stepped
-
-
-@attrs.define
-class _Search:
-    """Reads worlds by the broken rules and by the sound ones."""
-
-    sound: type[Paginator]
-    watch: _Watch
-    read: int = 0
-    ran: int = 0
-    differed: int = 0
-    dearer: str | None = None
-    _near_ran: list[World] = attrs.field(factory=list)
-    _near_differed: list[World] = attrs.field(factory=list)
-
-    def near(self, random: Random) -> World | None:
-        """Return a world to go on from: one in which the two asked for different pages, or the broken line ran."""
-        differed, ran = self._near_differed, self._near_ran
-        chosen = differed if differed and (not ran or random.random() < 0.6) else ran
-        return random.choice(chosen) if chosen else None
-
-    def wrong_in(self, world: World) -> str | None:
-        """Read a world, and compare it with the sound reading; return what is wrong with it."""
-        what = "{} {}, {} in flight".format(*world)
-        self.read += 1
-        try:
-            with self.watch:
-                result = self._result(world, Paginator)
-        except AssertionError as error:
-            return f"{what}: {error}"
-        if result.lost or result.is_too_dear:
-            return f"{what}: lost {result.lost}, {result.answers} requests"
-        right = self._result(world, self.sound)
-        if right.report.verdict == "proven" != result.report.verdict and result.answers >= 2 * right.answers:
-            self.dearer = f"{DEARER}: {what}: proven in {right.answers}, now never"
-        if (right.asked, right.report.verdict) != (result.asked, result.report.verdict):
-            self.differed += 1
-            _keep(self._near_differed, world)
-        elif self.watch.ran:
-            self.ran += 1
-            _keep(self._near_ran, world)
-        return None
-
-    @staticmethod
-    def _result(world: World, paginator_type: type[Paginator]) -> worlds.Result:
-        config, events, in_flight, seed = world
-        order = Random(seed) if in_flight > 1 else None
-        return worlds.read(
-            config, events, most_answers=1_000, in_flight=in_flight, order=order, paginator_type=paginator_type
-        )
-
-
-def _keep(kept: list[World], world: World) -> None:
-    kept.append(world)
-    if len(kept) > 2 * _KEPT:
-        del kept[1::2]  # of the old ones as well: those found first have the fewest events
-
-
-def _sound_paginator() -> type[Paginator]:
-    """Import the package as it is beside the mutated one."""
-    mutated = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "vismanet_async"}
-    sys.path.insert(0, os.environ["SOUND_ROOT"])
-    try:
-        return importlib.import_module("vismanet_async._paging.paginator").Paginator  # type: ignore[no-any-return]  # by its name
-    finally:
-        sys.path.pop(0)
-        sys.modules.update(mutated)
-
-
-def _varied(world: World, random: Random) -> World:
-    """Return a world near to this one: an event more, or another one, rather close to those that are there."""
-    config, events, in_flight, seed = world
-    chosen = list(events)
-    last = 3 + worlds.read(config, events, most_answers=100).answers
-    if chosen and (len(chosen) >= _MOST_EVENTS or random.random() < 0.4):
-        chosen.pop(random.randrange(len(chosen)))
-    at = random.choice(chosen).at + random.randint(-2, 3) if chosen and random.random() < 0.7 else 0
-    chosen.append(worlds.draw_event(at if at > 0 else random.randint(1, last), config, random))
-    chosen.sort(key=lambda event: event.at)
-    if worlds.is_false_too_often(chosen):
-        return world
-    return config, tuple(chosen), in_flight, seed
-
-
-def main() -> int:
-    """Try each mutation; exit with 1 where the search missed one."""
-    if len(sys.argv) > 1 and sys.argv[1] == "search":
-        what = found(float(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
-        print(what or "nothing")
-        return 0 if what else 1
-    missed = []
-    chosen = [
-        mutation for mutation in MUTATIONS if not sys.argv[1:] or any(word in mutation.name for word in sys.argv[1:])
-    ]
-    for mutation in chosen:
-        with tempfile.TemporaryDirectory() as directory:
-            copy = Path(directory)
-            for name in ("vismanet_async", "tests"):
-                shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-            file = copy / "vismanet_async" / "_paging" / mutation.file
-            text = file.read_text()
-            if text.count(mutation.old) != 1:
-                print(f"STALE   {mutation.name}: its text stands {text.count(mutation.old)} times in {mutation.file}")
-                missed.append(mutation.name)
-                continue
-            file.write_text(text.replace(mutation.old, mutation.new))
-            begin = text.index(mutation.old) + len(mutation.old) - len(mutation.old.lstrip())
-            place = (mutation.file, str(text[:begin].count("\n") + 1))
-            begun = time.monotonic()
-            run = subprocess.run(
-                [sys.executable, "-m", "tests.paging.mutations", "search", str(SECONDS), *place],
-                cwd=copy,
-                env={**os.environ, "PYTHONPATH": str(copy), "SOUND_ROOT": str(ROOT)},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            seconds = time.monotonic() - begun
-            what = run.stdout.strip() if run.returncode == 0 else ""
-            verdict = "DEARER" if what.startswith(DEARER) else "found" if what else "MISSED"
-            shown = (what or run.stderr.strip().rsplit("\n", 1)[-1])[:230]
-            print(f"{verdict:7} {seconds:5.0f} s  {mutation.name}: {shown}", flush=True)
-            if verdict != "found":
-                missed.append(mutation.name)
-    print(f"{len(chosen) - len(missed)} of {len(chosen)} mutations found")
-    return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.paging.exhaustive import Exhaustive
-from tests.paging.mutations import MUTATIONS, ROOT
+from tests.paging.mutations import MUTATIONS
 from tests.paging.worlds import (
     Config,
     Event,
@@ -218,5 +218,5 @@ def test_what_is_not_promised_is_left_out() -> None:
 
 def test_each_check_that_is_broken_on_purpose_stands_where_it_is_looked_for() -> None:
     for mutation in MUTATIONS:
-        text = (ROOT / "vismanet_async" / "_paging" / mutation.file).read_text()
+        text = mutation.path.read_text()
         assert text.count(mutation.old) == 1, f"{mutation.name}: not once in {mutation.file}"

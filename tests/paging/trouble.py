@@ -243,10 +243,10 @@ def draw_filter(random: Random, server: TroubledServer) -> ModifiedFilter | None
 MODES: Final[tuple[Mode, ...]] = ("prove", "prove", "prove", "prove", "prove", "best", "best", "count", "none")
 
 
-def draw_paginator(random: Random, server: TroubledServer, mode: Mode) -> Paginator:
+def draw_paginator(random: Random, server: TroubledServer, mode: Mode, rules: type[Paginator] = Paginator) -> Paginator:
     """Draw a way to read the list."""
     limit = server.page_limit
-    return Paginator(
+    return rules(
         style=PAGE_NUMBER,
         completeness=mode,
         page_size=random.choice((limit, limit, limit, limit + 3, None)),
@@ -261,12 +261,12 @@ def draw_paginator(random: Random, server: TroubledServer, mode: Mode) -> Pagina
     )
 
 
-def draw(seed: int) -> Schedule:
+def draw(seed: int, rules: type[Paginator] = Paginator) -> Schedule:
     """Draw a list, its troubles, and a way to read it; read it."""
     random = Random(seed)
     server = draw_server(random)
     mode = random.choice(MODES)
-    paginator = draw_paginator(random, server, mode)
+    paginator = draw_paginator(random, server, mode, rules)
     outcome = run(
         paginator,
         server,

@@ -37,6 +37,8 @@ MOST_FALSE: Final = 2
 WRITES: Final = ("delete", "insert", "touch", "ahead", "late")
 BEHIND: Final = "behind"
 """An insertion stamped long ago, against all that is taken for granted: it is noticed only where it comes alone."""
+MUTE: Final = "mute"
+"""From one answer on no totals are told, and no page size."""
 LIES: Final = ("blank", "repeat", "stale", "total -1", "total -p", "total 0", "total +1", "total +p", "absent")
 HABITS: Final = ("low for ever", "low a page for ever", "cap")
 """From one answer on, all are so."""
@@ -66,6 +68,8 @@ class Config:
     """So many of the rows were changed lately: in the middle of the list, where it is ordered by key."""
     has_filter: bool = True
     strict: bool = False
+    newest_first: bool = False
+    """By last change, the other way round: a changed row goes in front."""
 
 
 @cache
@@ -102,6 +106,7 @@ class World:
         self.before: dict[int, int] = dict(self.rows)
         self.stayed = set(self.rows)
         self.shift = 0
+        self.is_mute = False
         self.events = sorted(events, key=lambda event: event.at)
         self.next_event = 0
 
@@ -126,12 +131,14 @@ class World:
         """Return all that the answers, and what is lost, will depend on."""
         rows = tuple(self.rows.items())
         before = rows if self.before == self.rows else tuple(self.before.items())
-        return rows, before, frozenset(self.stayed), self.moment, self.page_size, self.shift
+        return rows, before, frozenset(self.stayed), self.moment, self.page_size, self.shift, self.is_mute
 
     def happen(self, event: Event) -> Event | None:
         """Let an event happen; return it where it makes the next answer false."""
         if event.kind in WRITES or event.kind == BEHIND:
             self.write(event)
+        elif event.kind == MUTE:
+            self.is_mute = True
         elif event.kind in HABITS:
             self.take_habit(event.kind)
         else:
@@ -176,7 +183,8 @@ class World:
             for number, at in rows.items()
             if condition is None or (at < stamp if condition == "<" else at >= stamp)
         ]
-        chosen.sort(key=(lambda row: (row[1], row[0])) if self.config.by_stamp else None)
+        is_by_stamp = self.config.by_stamp or self.config.newest_first
+        chosen.sort(key=(lambda row: (row[1], row[0])) if is_by_stamp else None, reverse=self.config.newest_first)
         size = min(int(query["pageSize"]), self.page_size)
         start = (int(query["pageNumber"]) - 1) * size
         page: list[Any] = [(b"%d" % number, at) for number, at in chosen[start : start + size]]
@@ -188,7 +196,7 @@ class World:
             total = max(0, (total or 0) + shifts[lie])
         elif lie == "total 0":
             total = 0
-        elif lie == "absent":
+        elif lie == "absent" or self.is_mute:
             total = None
         return PageAnswer(page, total, self.page_size if total is not None else None, None, b"")
 
