@@ -20,7 +20,7 @@ import attrs
 from tests.paging import worlds
 from tests.paging.exhaustive import BrokenPromise, Exhaustive
 from tests.paging.mutations import MUTATIONS, broken_rules
-from tests.paging.witnesses import WITNESSES
+from tests.paging.witnesses import UNSHOWN, WITNESSES
 from vismanet_async._paging.paginator import Paginator
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def _varied(world: World, random: Random) -> World:
 
 
 def main() -> int:
-    """Try each mutation, first with its witness; exit with 1 where neither shows it."""
+    """Try each mutation, first with its witness; exit with 1 where no world shows it, nor a reason is given."""
     chosen = [one for one in MUTATIONS if not sys.argv[1:] or any(word in one.name for word in sys.argv[1:])]
     missed = 0
     for mutation in chosen:
@@ -240,9 +240,11 @@ def main() -> int:
         else:
             what = found(mutation, SECONDS) or ""
             verdict = "DEARER" if what.startswith(DEARER) else "found" if what else "MISSED"
-            missed += verdict != "found"
+            if verdict != "found" and mutation.name in UNSHOWN:
+                verdict, what = "kept", UNSHOWN[mutation.name]
+            missed += verdict in {"DEARER", "MISSED"}
         print(f"{verdict:7} {time.monotonic() - begun:5.0f} s  {mutation.name}: {what[:230]}", flush=True)
-    print(f"{len(chosen) - missed} of {len(chosen)} mutations shown")
+    print(f"{len(chosen) - missed} of {len(chosen)} mutations shown, or kept for a reason")
     return 1 if missed else 0
 
 
