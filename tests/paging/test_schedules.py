@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.paging import virtual
 from tests.paging.trouble import LIES, TroubledServer, draw, draw_paginator
-from tests.paging.virtual import Server, naive, run, schedule
+from tests.paging.virtual import NOW_SECONDS, Server, naive, run, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,8 @@ def check(schedule: Schedule) -> None:
         return
     if report.reason.endswith(IN_ONE_TAIL):
         for number in server.stayed:
+            if server.first_rows[number] > NOW_SECONDS:
+                continue  # stamped ahead of the clock: by their stamps, later versions are the older ones
             assert outcome.rows[number] == server.at_tail[number], f"{number} is not the newest: {schedule}"
 
 
@@ -82,6 +84,13 @@ def test_lists_in_the_order_of_their_changes(seed: int) -> None:
     """Each was proven with rows missing, that had gone where the reader had been: stamped late, or beside one ahead."""
     drawn = draw(seed)
     assert drawn.server.order.startswith("last modified")
+    check(drawn)
+
+
+def test_a_row_of_page_1_that_neither_window_nor_tail_shows_is_missed() -> None:
+    """It left the window before that was read, and the tail was of an older state, with a new row instead."""
+    drawn = draw(500006064)
+    assert drawn.server.lies == {5: "stale"}
     check(drawn)
 
 

@@ -264,6 +264,8 @@ class Proof:
             _confirm(window, count, look)
             is_quiet = False
         tail = yield from self._tail(count)
+        # a tail of an older state lacks what has left the window since, and a new row makes up for it in number
+        is_quiet = is_quiet and not count.missing(list(first.names))
         if is_quiet and first.total == len(count) and (window.total != first.total or whole <= size):
             at_window = not self._descending and bool(tail or self._fresh or first.total != whole)
             if (yield from self._is_as_before(first, window, at_window=at_window)) and self._fresh <= tail:
