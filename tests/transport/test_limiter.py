@@ -173,6 +173,22 @@ async def test_a_cancelled_waiter_leaves_no_trace(given: str) -> None:
     assert limiter.acquire_nowait()
 
 
+async def test_who_waits_too_long_leaves_the_queue() -> None:
+    limiter, clock = ConcurrencyLimiter(1), VirtualClock()
+    assert await limiter.acquire(clock=clock, seconds=5)
+    assert not await limiter.acquire(clock=clock, seconds=0)
+    late = asyncio.ensure_future(limiter.acquire(clock=clock, seconds=5))
+    patient = asyncio.ensure_future(limiter.acquire(clock=clock, seconds=60))
+    await anyio.wait_all_tasks_blocked()
+    clock.advance(4.9)
+    assert not late.done()
+    clock.advance(0.1)
+    assert not await late
+    limiter.release()
+    assert await patient
+    assert (limiter.in_flight, clock.waited_for) == (1, [])
+
+
 async def test_a_window_near_its_end_caps_the_limit() -> None:
     limiter = ConcurrencyLimiter(4)
     limiter.cap(2)

@@ -248,10 +248,9 @@ class Transport:
             service.limiter.cap(service.quota.max_in_flight(queued_at))
             if service.limiter.acquire_nowait():
                 return
-            with self._clock.move_on_after(call.deadline_at - queued_at) as scope:
-                await service.limiter.acquire()
+            in_time = await service.limiter.acquire(clock=self._clock, seconds=call.deadline_at - queued_at)
             now = self._clock.monotonic()
-            if scope.cancelled_caught:
+            if not in_time:
                 raise final_error(call, too_late(call, "no free slot in time"))
             call.waited_for("slot", now - queued_at)
             if service.quota.wait_seconds(now) <= 0:

@@ -24,6 +24,7 @@ _EPOCH_FROM: Final = 1_000_000_000
 _MAX_SECONDS: Final = 86_400.0
 """Windows last an hour at most (docs/facts.md 3.3): a value of more than a day is in another unit, and is ignored."""
 _FEW_DIGITS: Final = 16
+"""Whole numbers of fewer digits are exact as a float."""
 _WITHOUT_HINT_SECONDS: Final = 30.0
 """The pause after a 429 without a usable hint; the shortest windows are a minute long."""
 _MIN_PAUSE_SECONDS: Final = 1.0
