@@ -28,6 +28,7 @@ Figure = Literal[
     "polls_a_job",
     "delay_seconds",
     "delay_of_bound",
+    "of_floor",
 ]
 
 
@@ -405,7 +406,7 @@ GROUPS: tuple[Group, ...] = (
         name="adaptation",
         title="`auto` against the best fixed number in hindsight",
         about="100,000 customers, one server after the other: fast, far away, and such as answer only few at once "
-        "(the others wait). `auto` knows nothing of them and begins with 4 in flight.",
+        "(the others wait). `auto` knows nothing of them and begins with 8 in flight.",
         cases=tuple(
             Case(f"{connections or 'auto'}, {name}", "sdk-jsonl" if connections else "sdk-auto",
                  dataclasses.replace(job, connections=connections or 16))
@@ -437,13 +438,40 @@ GROUPS: tuple[Group, ...] = (
     Group(
         name="overhead",
         title="One record a request",
-        about="2,000 customers read one by one, no latency: what a call costs beside the network.",
-        cases=(
-            Case("get-bytes", "get-bytes", Job(rows=2000, connections=1)),
-            Case("hand-get", "hand-get", Job(rows=2000, connections=1)),
-            Case("sdk-get", "sdk-get", Job(rows=2000, connections=1)),
+        about="3,000 customers read one by one, and changed one by one, no latency: what a call costs beside the "
+        "network. The ratios are of processor time.",
+        cases=tuple(
+            Case(f"{client}{', pinned' if pinned else ''}", client, Job(rows=3000, connections=1), pinned=pinned)
+            for client, pinned in (
+                ("get-bytes", None), ("hand-get", None), ("bare-get", None), ("sdk-get", None), ("sdk-get", PINNED),
+                ("bare-put", None), ("sdk-put", None), ("sdk-put", PINNED),
+            )
         ),
-        reference="get-bytes",
+        rounds=9,
+        reference="bare-get",
+        targets=(
+            *(Target(text=f"processor time of a {what.upper()} against bare aiohttp", case=f"sdk-{what}",
+                     figure="cpu_seconds", other=f"bare-{what}", at_most=1.5, aim=1.3) for what in ("get", "put")),
+            *(Target(text=f"processor time of a {what.upper()} against the pinned build", case=f"sdk-{what}",
+                     figure="cpu_seconds", other=f"sdk-{what}, pinned", at_most=1.0) for what in ("get", "put")),
+        ),
+    ),
+    Group(
+        name="gathered",
+        title="Many records at once",
+        about="10,000 customers read one by one, all gathered, 16 in flight, no latency.",
+        cases=tuple(
+            Case(f"{client}{', pinned' if pinned else ''}", client, Job(rows=10_000, connections=16), pinned=pinned)
+            for client, pinned in (("bare-gathered", None), ("sdk-gathered", None), ("sdk-gathered", PINNED))
+        ),
+        rounds=5,
+        reference="bare-gathered",
+        targets=(
+            Target(text="calls a second against aiohttp under a semaphore", case="sdk-gathered", how="speedup",
+                   other="bare-gathered", at_least=0.75, aim=0.85),
+            Target(text="calls a second against the pinned build", case="sdk-gathered", how="speedup",
+                   other="sdk-gathered, pinned", at_least=1.0),
+        ),
     ),
     Group(
         name="polls",
@@ -467,6 +495,25 @@ GROUPS: tuple[Group, ...] = (
                    how="alone", at_most=1.2),
             Target(text="polls a job with webhooks", case="sdk-polls-webhooks", figure="polls_a_job", how="alone",
                    at_most=1.0),
+        ),
+    ),
+    Group(
+        name="restart",
+        title="A worker that starts again",
+        about="300 jobs have ended while nobody looked; virtual time, answers after 100 ms, eight at once. The "
+        "floor is what the quota (polls may use half of what is left) and the rule (5 a minute a job) leave: with "
+        "15,000 left nothing is waited for, with 400 the next window.",
+        cases=tuple(
+            Case(f"{client}{', pinned' if pinned else ''}", client, Job(rows=300), pinned=pinned)
+            for client in ("sdk-restart", "sdk-restart-scarce")
+            for pinned in (None, PINNED)
+        ),
+        rounds=1,
+        figures=("delay_seconds", "of_floor"),
+        targets=tuple(
+            Target(text=f"until all results are in, against the floor: {words}", case=client, figure="of_floor",
+                   how="alone", at_most=1.3, aim=1.1)
+            for client, words in (("sdk-restart", "15,000 left"), ("sdk-restart-scarce", "400 left"))
         ),
     ),
 )  # fmt: skip

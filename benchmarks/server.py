@@ -7,7 +7,7 @@ benchmark and every client gets its settings the same way:
     http://127.0.0.1:PORT/rows-100000/wait-100/gzip/v1/customer?pageNumber=1&pageSize=1000
 
 `wait-MS` waits before each answer, and with `slots-N` no more than N wait at once, as if a worker were busy with each;
-a POST is answered as a create;
+a POST is answered as a create, a PUT as an update;
 with `gzip` the answers are compressed (beforehand) where the client accepts it. `/v1/customer/10000001` is one record.
 Outside that, `GET /counts` tells what was asked since `GET /reset`, and `GET /prepare/...` readies a list's pages.
 """
@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 
 _REQUEST_BYTES_MAX = 64 * 1024
 _CALLS_AN_HOUR = 15_000_000
+_STATUSES = {"POST": b"201 Created", "PUT": b"204 No Content"}
+_WRITTEN = {"POST": (b"", b"Location: /v1/customer/1\r\n"), "PUT": (b"", b'ETag: "AAAAAE0YIiI="\r\n')}
+"""Bodies of the answers to writes, and the headers that matter (docs/facts.md 10.5)."""
+_JSON = b"Content-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n"
 
 
 class BadRequestError(Exception):
@@ -176,22 +180,18 @@ class PageServer:
                 listing = _ListUrl.parse(path)
                 with self._slot(listing):
                     due = time.monotonic() + listing.wait_seconds
-                    body, encoding = (
-                        (b"", b"Location: /v1/customer/1\r\n")
-                        if method == "POST"
-                        else self._page(listing, query, headers, buffers)
-                    )
+                    body, encoding = _WRITTEN.get(method) or self._page(listing, query, headers, buffers)
                     if (wait := due - time.monotonic()) > 0:
                         time.sleep(wait)
             else:
                 body = self._service(method, path)
-            status = b"201 Created" if method == "POST" and "/v1/" in path else b"200 OK"
+            status = _STATUSES.get(method, b"200 OK") if "/v1/" in path else b"200 OK"
         except BadRequestError as error:
             status, body = b"400 Bad Request", msgspec.json.encode({"message": str(error)})
         keep = headers.get("connection", "").lower() != "close"
+        described = b"" if status.startswith(b"204") else _JSON % len(body)
         answer = b"".join((
-            b"HTTP/1.1 ", status, b"\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ",
-            str(len(body)).encode(), b"\r\n", encoding, b"X-RateLimit-Policy: 4-fixed-window\r\n",
+            b"HTTP/1.1 ", status, b"\r\n", described, encoding, b"X-RateLimit-Policy: 4-fixed-window\r\n",
             b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\n" % (_CALLS_AN_HOUR, _CALLS_AN_HOUR // 2),
             b"X-RateLimit-Reset: 1800\r\n", b"" if keep else b"Connection: close\r\n", b"\r\n",
         ))  # fmt: skip

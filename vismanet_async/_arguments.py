@@ -78,9 +78,11 @@ def expect(
         vismanet_async.errors.RequestRefused: profile takes text or None, not int; nothing was sent.
     """
     fits = isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds)
+    if fits and (not isinstance(value, str) or value.isascii()):
+        return
     # the name of a file may be bytes that are no UTF-8
     encode = os.fsencode if any(issubclass(kind, os.PathLike) for kind in kinds) else str.encode
-    if not fits or (isinstance(value, str) and not _whole(value, encode)):
+    if not fits or not _whole(value, encode):  # type: ignore[arg-type]  # what fits is text here
         raise error(f"{name} takes {words or _listed(kinds)}, not {text_of(value)}; nothing was sent.")
 
 

@@ -62,7 +62,7 @@ class VismaNet(Resources):
         token_url: the identity service's token endpoint.
         time_zone: the company's zone, or its name such as `Europe/Oslo`. Needed only to pass aware datetimes to date
             conditions (docs/facts.md 5.10).
-        concurrency: requests in flight at most, or `"auto"`: from 4 up to 16 while more brings more.
+        concurrency: requests in flight at most, or `"auto"`: 8, and from there down to 4 or up to 16, as it pays.
         job_store: where `visma.jobs` keeps background jobs: a path, a `sqlite` or `postgresql` URL, or an opened store;
             a file under the user's state directory if not given. `from_env` takes it from `VISMANET_JOB_STORE`.
         poll_share: the part of the quota that is left which looking for ended jobs may use (`visma.jobs.poll_share`);

@@ -5,6 +5,7 @@ Everything that waits or measures takes a `Clock`, so that tests let hours pass 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -13,9 +14,18 @@ import anyio
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-__all__ = ["Clock", "FrozenClock", "SystemClock"]
+__all__ = ["Clock", "FrozenClock", "SystemClock", "Timer"]
+
+
+class Timer(Protocol):
+    """Something that is to happen."""
+
+    def cancel(self) -> object:
+        """Let it not happen; without effect where it has."""
+        ...
 
 
 class Clock(Protocol):
@@ -37,13 +47,15 @@ class Clock(Protocol):
         """Return a scope whose block is cancelled after `seconds`; `cancelled_caught` tells whether it was."""
         ...
 
+    def call_later(self, seconds: float, action: Callable[[], object]) -> Timer:
+        """Call a function after `seconds`, unless the timer is cancelled before; cheaper than a scope."""
+        ...
+
 
 class SystemClock:
     """The computer's own clock."""
 
-    def monotonic(self) -> float:
-        """Seconds that only go forward."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)  # without a call in between: it is asked several times a request
 
     def utc_now(self) -> datetime:
         """The wall clock in UTC."""
@@ -55,7 +67,12 @@ class SystemClock:
 
     def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
         """Return a scope that ends by the event loop's time."""
-        return anyio.move_on_after(max(0.0, seconds))
+        # what `anyio.move_on_after` does, which first looks for the library that the loop belongs to
+        return anyio.CancelScope(deadline=asyncio.get_running_loop().time() + max(0.0, seconds))
+
+    def call_later(self, seconds: float, action: Callable[[], object]) -> Timer:
+        """Call a function by the event loop's time."""
+        return asyncio.get_running_loop().call_later(max(0.0, seconds), action)
 
 
 @attrs.frozen
@@ -80,3 +97,7 @@ class FrozenClock:
     def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
         """Return a scope that ends by the real clock's time."""
         return self.clock.move_on_after(seconds)
+
+    def call_later(self, seconds: float, action: Callable[[], object]) -> Timer:
+        """Call a function by the real clock's time."""
+        return self.clock.call_later(seconds, action)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 import traceback
 import warnings
@@ -46,13 +45,23 @@ class DeferredCall(Coroutine[Any, Any, T_co], Generic[T_co]):
 
     def send(self, value: Any, /) -> Any:
         """Step on, as asyncio does with a coroutine."""
-        return self._step(lambda call: call.send(value))
+        task, call = self._call()
+        try:
+            return call.send(value)
+        except BaseException:  # it returned (StopIteration) or failed: the next step begins another
+            self._calls.pop(task, None)
+            raise
 
     def throw(self, kind: Any, value: Any = None, trace: Any = None, /) -> Any:
         """Raise an error where the call is suspended, as asyncio does with a coroutine."""
         # an error alone: the form with three arguments is deprecated
         raised = (kind,) if value is None and trace is None else (kind, value, trace)
-        return self._step(lambda call: call.throw(*raised))
+        task, call = self._call()
+        try:
+            return call.throw(*raised)
+        except BaseException:  # as above
+            self._calls.pop(task, None)
+            raise
 
     def close(self) -> None:
         """Leave it unmade without a warning; stop the call that this task steps through, if there is one."""
@@ -61,7 +70,8 @@ class DeferredCall(Coroutine[Any, Any, T_co], Generic[T_co]):
         if call is not None:
             call.close()
 
-    def _step(self, step: Callable[[Any], Any]) -> Any:
+    def _call(self) -> tuple[asyncio.Task[Any] | None, Any]:
+        """Return the running task and the call that it steps through, a new one before the first step."""
         try:
             calls = self._calls
         except AttributeError:
@@ -71,11 +81,7 @@ class DeferredCall(Coroutine[Any, Any, T_co], Generic[T_co]):
         call = calls.get(task)
         if call is None:
             call = calls[task] = self.__await__()
-        try:
-            return step(call)
-        except BaseException:  # it returned (StopIteration) or failed: the next step begins another
-            calls.pop(task, None)
-            raise
+        return task, call
 
     # --- forgotten ---------------------------------------------------------------------------------------------------
 
@@ -100,7 +106,7 @@ def warn_if_dropped(call: DeferredCall[Any], message: str) -> None:
 
 def mark_used(call: DeferredCall[Any]) -> None:
     """Note that it was sent, or handed over to whoever may send it: it was not forgotten."""
-    with contextlib.suppress(AttributeError):  # it was used before, or nothing was to be said
+    if hasattr(call, "_unmade"):  # it was not used before, and something was to be said
         object.__delattr__(call, "_unmade")
 
 

@@ -191,7 +191,7 @@ class Operation(DeferredCall[T]):
         return self._body
 
     def __await__(self) -> Generator[Any, Any, T]:
-        return self.send().__await__()
+        return self._send().__await__()
 
     @overload
     def send(self) -> Coroutine[Any, Any, T]: ...

@@ -68,6 +68,17 @@ CLIENTS: dict[str, Client] = {
     "hand-get": Client(
         label="by hand: aiohttp and msgspec", entry=f"{_HERE}.overhead:by_hand", packages=("aiohttp", "msgspec")
     ),
+    "bare-get": Client(
+        label="aiohttp, the same headers, `json()`", entry=f"{_HERE}.overhead:bare_get", packages=("aiohttp",)
+    ),
+    "bare-put": Client(
+        label="aiohttp, a PUT with the same headers", entry=f"{_HERE}.overhead:bare_put", packages=("aiohttp",)
+    ),
+    "sdk-put": Client(label="vismanet_async, `customer.update`", entry=f"{_HERE}.overhead:sdk_put"),
+    "bare-gathered": Client(
+        label="aiohttp, gathered under a semaphore", entry=f"{_HERE}.overhead:bare_gathered", packages=("aiohttp",)
+    ),
+    "sdk-gathered": Client(label="vismanet_async, gathered", entry=f"{_HERE}.overhead:sdk_gathered"),
     "sdk-get": Client(label="vismanet_async, `customer.get`", entry=f"{_HERE}.overhead:sdk"),
     # rows written
     "posts": Client(label="aiohttp, bare POSTs", entry=f"{_HERE}.bulk:posts", packages=("aiohttp",)),
@@ -78,6 +89,8 @@ CLIENTS: dict[str, Client] = {
     "sdk-polls-quota": Client(label="vismanet_async: in an hour, under a quota", entry=f"{_HERE}.polls:under_a_quota"),
     "sdk-polls-webhooks": Client(label="vismanet_async: the same, with webhooks", entry=f"{_HERE}.polls:with_webhooks"),
     "every-12-s": Client(label="each of them every 12 seconds", entry=f"{_HERE}.polls:every_twelve_seconds"),
+    "sdk-restart": Client(label="vismanet_async: started again, a quota left", entry=f"{_HERE}.restart:plenty"),
+    "sdk-restart-scarce": Client(label="the same, hardly a quota left", entry=f"{_HERE}.restart:scarce"),
     # what people write, and what they install
     "seed": Client(label="requests in a loop", entry=f"{_HERE}.requests_loop:to_jsonl", packages=("requests",)),
     "httpx-gather": Client(

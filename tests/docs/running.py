@@ -30,13 +30,14 @@ from vismanet_async._settings import Settings
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     import anyio
 
     from tests.docs.blocks import Block, Page
+    from vismanet_async._clock import Timer
 
 __all__ = ["Session", "check_commands", "open_session", "run_page"]
 
@@ -102,6 +103,9 @@ class QuickClock(SystemClock):
 
     def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
         return super().move_on_after(seconds / self._RATE)
+
+    def call_later(self, seconds: float, action: Callable[[], object]) -> Timer:
+        return super().call_later(seconds / self._RATE, action)
 
 
 @attrs.define

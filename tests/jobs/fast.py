@@ -6,6 +6,7 @@ limits are never on this clock: leases outlast the test (`crashing`), and answer
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -14,8 +15,10 @@ import anyio
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vismanet_async._client import VismaNet
-    from vismanet_async._clock import Clock
+    from vismanet_async._clock import Clock, Timer
 
 
 class FastClock:
@@ -38,6 +41,9 @@ class FastClock:
     def move_on_after(self, seconds: float) -> anyio.CancelScope:
         return anyio.move_on_after(max(0.0, seconds) / self.speed)
 
+    def call_later(self, seconds: float, action: Callable[[], object]) -> Timer:
+        return asyncio.get_running_loop().call_later(max(0.0, seconds) / self.speed, action)
+
 
 @attrs.frozen
 class _Patient:
@@ -50,6 +56,9 @@ class _Patient:
 
     def move_on_after(self, seconds: float) -> anyio.CancelScope:
         return anyio.move_on_after(max(0.0, seconds))
+
+    def call_later(self, seconds: float, action: Callable[[], object]) -> Timer:
+        return asyncio.get_running_loop().call_later(max(0.0, seconds), action)
 
 
 PATIENCE_SECONDS = 1e6

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.jobs.bench import Bench
+    from vismanet_async._clock import Timer
     from vismanet_async._jobs.store import JobStore
 
 MINE = "73ac0029-1e4f-4adc-a7eb-318cd25ba4bf"
@@ -352,6 +353,9 @@ class StillClock:
 
     def move_on_after(self, seconds: float) -> anyio.CancelScope:
         raise AssertionError(f"nobody waits here, for {seconds} s")
+
+    def call_later(self, seconds: float, action: object) -> Timer:
+        raise AssertionError(f"nobody waits here, for {seconds} s and {action}")
 
 
 async def followed(store: JobStore, script: Scripted) -> tuple[JobRecord, list[tuple[str, float]]]:

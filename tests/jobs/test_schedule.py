@@ -222,6 +222,44 @@ def test_the_share_says_how_soon_many_ends_are_noticed(share: float, seconds: in
     assert f"| {share} | {seconds} s |" in page
 
 
+def test_a_process_that_starts_again_asks_at_once() -> None:
+    """300 jobs that ended while nobody looked, 15,000 requests left: what is in flight limits it, not the quota."""
+    schedule = Schedule()
+    for number in range(300):
+        schedule.add(str(number), now=600.0, operation="op", began_at=0.0, missed=True)
+    taken = [schedule.take(600.0) for _ in range(8)]
+    assert None not in taken
+    schedule.observe(now=600.1, remaining=15_000, resets_at=4200.0)
+    while schedule.take(600.1) is not None:
+        taken.append("")
+    assert len(taken) == 300
+
+
+def test_what_is_asked_at_once_is_a_quarter_of_the_polls() -> None:
+    schedule = Schedule()
+    for number in range(300):
+        schedule.add(str(number), now=6000.0, operation="op", began_at=0.0, missed=True)
+    schedule.observe(now=6000.0, remaining=400, resets_at=6600.0)
+    taken = 0
+    while schedule.take(6000.0) is not None:
+        taken += 1
+    assert taken == 50 + schedule.rules.burst + 1
+    # the others of the half follow evenly, and the rest waits for the next window
+    for second in range(6001, 6600):
+        while schedule.take(float(second)) is not None:
+            taken += 1
+    assert 190 <= taken <= 200
+    assert schedule.wakeup(6599.0) == 6600.0
+
+
+def test_jobs_asked_for_a_moment_ago_are_not_asked_again_by_the_next_process() -> None:
+    schedule = Schedule()
+    for number in range(300):
+        schedule.add(str(number), now=600.0, operation="op", began_at=0.0, missed=True, asked=[595.0])
+    schedule.observe(now=600.0, remaining=15_000, resets_at=4200.0)
+    assert schedule.take(600.0) is None
+
+
 def test_an_unknown_quota_is_used_with_care() -> None:
     schedule = Schedule()
     for number in range(1000):

@@ -130,7 +130,7 @@ def run(  # noqa: C901, PLR0912 - one loop over all that can happen
         del unanswered[key]
         stamps[key].append(now)
 
-    def follow(work: Work, now: float) -> None:
+    def follow(work: Work, now: float, *, missed: bool = False) -> None:
         taken_over[work.key] = now
         schedule.add(
             work.key,
@@ -139,6 +139,7 @@ def run(  # noqa: C901, PLR0912 - one loop over all that can happen
             began_at=work.submitted_at,
             expires_at=work.submitted_at + 86400,
             webhook=webhook_after is not None,
+            missed=missed,
             asked=stamps[work.key],
             unanswered_since=unanswered.get(work.key),
         )
@@ -157,7 +158,7 @@ def run(  # noqa: C901, PLR0912 - one loop over all that can happen
             for open_work in live.values():
                 # what was still on its way dies with the connection
                 open_work.arrivals = [when for when in open_work.arrivals if when <= now]
-                follow(open_work, now)
+                follow(open_work, now, missed=True)
             assert restart_every is not None
             at(now + restart_every * randomness.uniform(0.5, 1.5), "restart")
         elif what == "submit":

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
+import attrs
 
 from vismanet_async._simulator.idle import when_idle
 
@@ -17,7 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from vismanet_async._clock import Timer
+
     _Entry = tuple[float, int, Callable[[], object]]
+
+
+@attrs.frozen
+class _Timer:
+    _waiting: ExitStack
+
+    def cancel(self) -> None:
+        self._waiting.close()
 
 
 class VirtualClock:
@@ -81,6 +92,11 @@ class VirtualClock:
 
     def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
         return self._scope(seconds)  # type: ignore[return-value] # swallows, which contextmanager's type cannot say
+
+    def call_later(self, seconds: float, action: Callable[[], object]) -> Timer:
+        waiting = ExitStack()
+        waiting.enter_context(self._waiting(seconds, action, moves=self._scopes_move))
+        return _Timer(waiting)
 
     @contextmanager
     def _scope(self, seconds: float) -> Iterator[anyio.CancelScope]:

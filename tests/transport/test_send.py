@@ -128,6 +128,23 @@ async def test_what_a_write_looks_like(wire: Wire, make: Make) -> None:
     assert large.one("Content-Type") == "application/xml"
 
 
+async def test_headers_of_one_call_are_not_those_of_the_next(wire: Wire, make: Make) -> None:
+    transport = make(headers={"ipp-company-id": "7"})
+    await transport.send(get())
+    await transport.send(guarded())
+    await transport.send(get(headers={"X-Trace": "a", "accept": "*/*"}))
+    async with transport.stream(get()) as streamed:
+        _ = [chunk async for chunk in streamed.chunks()]
+    await transport.send(get())
+    first, write, traced, stream, last = wire.seen
+    own = ("Accept", "Accept-Encoding", "Authorization", "ipp-company-id")
+    assert write.one("If-Match") == '"AAE="'
+    assert (traced.one("X-Trace"), traced.one("Accept")) == ("a", "*/*")
+    assert stream.one("Accept-Encoding") == "identity"
+    assert [last.one(name) for name in own] == [first.one(name) for name in own]
+    assert [last.all(name) for name in ("If-Match", "Content-Type", "X-Trace")] == [[], [], []]
+
+
 async def test_headers_are_one_of_each_whatever_their_case(wire: Wire, make: Make) -> None:
     transport = make(headers={"ACCEPT": "a/a", "authorization": "Basic evil"})
     await transport.send(get(headers={"accept": "b/b", "AUTHORIZATION": "Basic evil", "accept-encoding": "identity"}))

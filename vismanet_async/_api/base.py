@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
@@ -74,8 +75,13 @@ class ModelRef:
 
     def __call__(self) -> type[Any]:
         """Return the class."""
-        found: type[Any] = getattr(import_module(f"vismanet_async._api.models.{self.home}"), self.name)
-        return found
+        return _model(self.home, self.name)
+
+
+@cache
+def _model(home: str, name: str) -> type[Any]:
+    found: type[Any] = getattr(import_module(f"vismanet_async._api.models.{home}"), name)
+    return found
 
 
 @attrs.frozen(kw_only=True)
@@ -284,11 +290,12 @@ class Resource:
         if_match: IfMatch | None = None,
         timeout_seconds: float | None = None,
     ) -> Operation[T]:
-        expect_seconds("timeout_seconds", timeout_seconds)
+        if timeout_seconds is not None:
+            expect_seconds("timeout_seconds", timeout_seconds)
         return Operation(
             spec=spec,
             path=fill(spec.path, ids),
-            query=pairs(parts, self._caller.time_zone),
+            query=pairs(parts, self._caller.time_zone) if parts else (),
             headers={} if if_match is None else {"If-Match": f'"{etag_of(if_match)}"'},
             body=body,
             decode=decode,

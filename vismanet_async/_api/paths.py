@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 from uuid import UUID
@@ -20,9 +21,11 @@ __all__ = ["Id", "fill", "ids_in"]
 
 Id = str | int | UUID
 
-_PLACE = re.compile(r"\{[^}]+\}")
+_PLACE = re.compile(r"\{([^}]+)\}")
 # Raw they break the route, and gateways refuse several of them percent-encoded too (docs/facts.md 5)
 _RESERVED = frozenset(":/?#[]@&*+;%\\")
+# The ids of nearly all records: they go as they are
+_PLAIN = re.compile(r"(?!b64\()\w[\w.-]*", re.ASCII)
 _B64 = re.compile(r"b64\(([A-Za-z0-9_=-]*)\)")
 
 
@@ -38,11 +41,22 @@ def fill(template: str, ids: Sequence[Id]) -> str:
         >>> fill("/v1/inventory/{inventoryNumber}", [":/?#[]@&*+;"]), fill("/v1/customer/{customerCd}", ["10 å"])
         ('/v1/inventory/b64(Oi8_I1tdQCYqKzs)', '/v1/customer/10%20%C3%A5')
     """
-    rest = iter(ids)
-    return _PLACE.sub(lambda place: _encoded(next(rest), place[0].strip("{}")), template)
+    path, places = _places(template)
+    for value, (name, after) in zip(ids, places, strict=True):
+        path = f"{path}{_encoded(value, name)}{after}"
+    return path
+
+
+@lru_cache(maxsize=1024)  # as many as the catalog has, and more
+def _places(template: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return what stands before the first id, and of each id its name and what stands behind it."""
+    before, *rest = _PLACE.split(template)
+    return before, list(zip(rest[::2], rest[1::2], strict=True))
 
 
 def _encoded(value: Id, name: str) -> str:
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return str(value)
     if isinstance(value, bool) or not isinstance(value, str | int | UUID):
         raise RequestRefused(f"{beside(name)} takes text, not {type(value).__name__}; nothing was sent.")
     text = str(value)

@@ -11,7 +11,7 @@ from vismanet_async._codec.decode import decode_one
 from vismanet_async._codec.fields import fields_of
 from vismanet_async._codec.model import Model
 from vismanet_async._codec.values import UNSET
-from vismanet_async._http.answer import is_failed, json_text, read_answer
+from vismanet_async._http.answer import NO_ANSWER, is_failed, json_text, read_answer
 from vismanet_async._http.charset import header_text
 from vismanet_async._http.message import bare_etag
 from vismanet_async.errors import ActionFailed, Attempt, OutcomeUnknown, UnexpectedResponse
@@ -106,10 +106,11 @@ def read_record(response: Response, cls: type[R]) -> R:
     Raises:
         UnexpectedResponse: it is no JSON, an error document in spite of its status, or holds none of the fields.
     """
-    text = json_text(response.headers, response.body)
-    record = decode_one(text, cls, etag=bare_etag(response.headers.get("ETag")), attempts=response.attempts)
+    headers, body = response.headers, response.body
+    text = json_text(headers, body)
+    record = decode_one(text, cls, etag=bare_etag(headers.get("ETag")), attempts=response.attempts)
     if isinstance(record, Model) and _fields_set(record, most=_FEW_FIELDS) < _FEW_FIELDS:
-        answer = read_answer(response.headers, response.body)
+        answer = read_answer(headers, body)
         if answer.error is not None and not _describes_itself(record, text):
             raise UnexpectedResponse(
                 f"the answer ({response.status}) is an error document, not a {cls.__name__}: {answer.error}"
@@ -155,7 +156,7 @@ def confirmed(response: Response, name: str, *, accepts_202: bool = False) -> An
     if "/background/" in response.headers.get("Location", "").casefold():
         raise _unknown(response, name, queued)
     if response.status in _NO_CONTENT:
-        return read_answer({}, b"")
+        return NO_ANSWER
     answer = read_answer(response.headers, response.body)
     if response.status == _PARTIAL:
         raise _unknown(response, name, "only part of one")

@@ -77,7 +77,7 @@ def decode_one(body: bytes, cls: type[T], *, etag: str | None = None, attempts: 
 
 
 def _is_fast(cls: type) -> bool:
-    return not issubclass(cls, Model) or FAST.usable
+    return FAST.usable or not issubclass(cls, Model)
 
 
 def _sample(texts: list[bytes]) -> list[bytes]:

@@ -33,6 +33,10 @@ __all__ = ["encode_plain", "encode_write", "to_json"]
 
 _ENCODER: Final = msgspec.json.Encoder()
 _PLAIN_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+_MAPPINGS: Final = (dict, Mapping)
+"""What an abstract class is asked for is asked in Python: nearly all mappings are known before."""
+_names_of: dict[type[Model], Mapping[str, Field]] = {}
+_needed_of: dict[type[Model], tuple[Field, ...]] = {}
 _MOMENT: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(:\d\d(\.\d{1,7})?)?)?(?P<zone>[Zz]|[+-]\d\d:?\d\d)?", re.ASCII
 )
@@ -110,15 +114,15 @@ def _object(value: Any, cls: type[Model], path: Place, *, creating: bool) -> dic
     given: dict[str, Any] = {}
     for field, each in _given(value, cls, path):
         given[field.json] = _field(field, each, path.field(field), creating=creating)
-    for field in fields_of(cls):
-        if field.needed and given.get(field.json) is None:
+    for field in _needed(cls):
+        if given.get(field.json) is None:
             raise _refused(path.field(field), "is missing: the API refuses the body without it")
     extra = _extra_of(value, cls)
     return given if extra == {} else given | _extra(extra, cls, path, creating=creating)
 
 
 def _extra_of(value: Any, cls: type[Model]) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, _MAPPINGS):
         return {} if _names(cls).get(EXTRA) else value.get(EXTRA, {})
     return getattr(value, EXTRA, {}) if isinstance(value, WriteModel) else {}
 
@@ -140,9 +144,20 @@ def _extra(extra: Any, cls: type[Model], path: Place, *, creating: bool) -> dict
     return {name: _loose(each, place.item(repr(name)), creating=creating) for name, each in extra.items()}
 
 
-def _names(cls: type[Model]) -> dict[str, Field]:
-    fields = fields_of(cls)
-    return {field.json: field for field in fields} | {field.name: field for field in fields}
+def _names(cls: type[Model]) -> Mapping[str, Field]:
+    known = _names_of.get(cls)
+    if known is None:
+        fields = fields_of(cls)
+        known = {field.json: field for field in fields} | {field.name: field for field in fields}
+        _names_of[cls] = known
+    return known
+
+
+def _needed(cls: type[Model]) -> tuple[Field, ...]:
+    known = _needed_of.get(cls)
+    if known is None:
+        known = _needed_of[cls] = tuple(field for field in fields_of(cls) if field.needed)
+    return known
 
 
 def _given(value: Any, cls: type[Model], path: Place) -> Iterator[tuple[Field, Any]]:
@@ -153,7 +168,7 @@ def _given(value: Any, cls: type[Model], path: Place) -> Iterator[tuple[Field, A
             if each is not UNSET:
                 yield field, each
         return
-    if not isinstance(value, Mapping):
+    if not isinstance(value, _MAPPINGS):
         yield from _read_part(value, cls, path).items()
         return
     by_name = _names(cls)
@@ -188,7 +203,8 @@ def _read_part(value: Any, cls: type[Model], path: Place) -> dict[Field, Any]:
 
 
 def _field(field: Field, value: Any, path: Place, *, creating: bool) -> Any:
-    value = _unwrapped(field, value)
+    if not isinstance(value, str):
+        value = _unwrapped(field, value)
     if field.read_form is not None and _is_in(field.read_form, field, value):
         _doubt(
             path,
@@ -212,7 +228,7 @@ def _is_in(read_form: type[Model], field: Field, value: Any) -> bool:
 
 
 def _unwrapped(field: Field, value: Any) -> Any:
-    if not isinstance(value, Mapping) or value.keys() != {"value"} or field.kind == "dict":
+    if not isinstance(value, _MAPPINGS) or value.keys() != {"value"} or field.kind == "dict":
         return value
     if field.model is not None and any(inner.json == "value" for inner in fields_of(field.model)):
         return value

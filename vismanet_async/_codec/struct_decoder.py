@@ -81,7 +81,7 @@ def quotes_amounts(texts: Sequence[bytes], cls: type) -> bool:
     only.
     """
     pattern = _quoted_amount(cls)
-    return pattern is not None and any(pattern.search(text) for text in texts)
+    return pattern is not None and any(map(pattern.search, texts))
 
 
 @cache

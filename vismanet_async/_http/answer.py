@@ -21,7 +21,7 @@ from vismanet_async._http.message import UTF8_BOM
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Answer", "Shape", "is_failed", "json_text", "page_text", "read_answer"]
+__all__ = ["NO_ANSWER", "Answer", "Shape", "is_failed", "json_text", "page_text", "read_answer"]
 
 Shape = Literal["blank", "object", "array", "scalar", "other"]
 """The shape of a body: blank (also `null` and `""`), JSON of one of three kinds, or other than JSON."""
@@ -88,6 +88,10 @@ class Answer:
     def action_failed(self) -> bool:
         """Whether it holds the result of an action that failed (docs/facts.md 10.7)."""
         return any(is_failed(document.get("actionresult")) for document in self.documents)
+
+
+NO_ANSWER: Final = Answer(shape="blank", text=b"", looks="blank")
+"""That of a response without a body."""
 
 
 def json_text(headers: Mapping[str, str], body: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import attrs
+from multidict import CIMultiDict
 
 if TYPE_CHECKING:
     import aiohttp
@@ -36,13 +37,22 @@ class Endpoint:
     tokens: TokenProvider
 
 
-@attrs.frozen
+@attrs.define
 class ServiceState:
     """One service as a company uses it: each has its own endpoint, quota and limiter."""
 
     endpoint: Endpoint
     quota: Quota
     limiter: ConcurrencyLimiter
+    _headers: CIMultiDict[str] = attrs.field(factory=CIMultiDict, repr=False)
+    _headers_of: Token | None = None
+
+    def headers(self, token: Token, common: CIMultiDict[str]) -> CIMultiDict[str]:
+        """Return the headers of a request with a token; one mapping for all of them, not to be changed."""
+        if self._headers_of is not token:
+            self._headers, self._headers_of = common.copy(), token
+            self._headers["Authorization"] = f"Bearer {token.text}"
+        return self._headers
 
 
 @attrs.define

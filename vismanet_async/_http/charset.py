@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["charset_in", "decoded", "header_text", "says_utf8"]
@@ -16,6 +17,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_FIRST_OF_MARKS: Final = tuple({mark[:1] for mark, _ in _MARKS})
 _OF_TEXT: Final = (
     "ascii",
     "big5",
@@ -44,16 +46,17 @@ def charset_in(content_type: str | None, body: bytes) -> str | None:
         >>> charset_in("text/plain; charset=iso-8859-1", "å".encode("latin-1")), charset_in("text/plain", b"abc")
         ('iso8859-1', None)
     """
-    for mark, name in _MARKS:
-        if body.startswith(mark):
-            return name
+    if body.startswith(_FIRST_OF_MARKS):
+        for mark, name in _MARKS:
+            if body.startswith(mark):
+                return name
     named = _known(content_type)
-    if named is not None and named.startswith(("utf-16", "utf-32")):
-        return named
+    if named is None or named == _USUAL or named.startswith(("utf-16", "utf-32")):
+        return None if named == _USUAL else named
     try:
         body.decode()
     except UnicodeDecodeError:
-        return named if named not in {None, _USUAL} else None
+        return named
     return None
 
 
@@ -95,6 +98,7 @@ def header_text(value: str) -> str:
         return raw.decode("latin-1")
 
 
+@lru_cache(maxsize=32)  # servers have a few
 def _known(content_type: str | None) -> str | None:
     match = _CHARSET.search(content_type or "")
     if match is None:

@@ -75,15 +75,17 @@ def api_error(call: Call, attempt: RunningAttempt, raw: aiohttp.ClientResponse, 
     return error
 
 
-def without_token(attempt: RunningAttempt) -> tuple[CIMultiDictProxy[str], bytes | bytearray]:
+def without_token(
+    attempt: RunningAttempt, raw: aiohttp.ClientResponse
+) -> tuple[CIMultiDictProxy[str], bytes | bytearray]:
     """Return a success's headers and body; a token that a gateway repeats there must not get into errors or stores.
 
     Pages of lists are left alone: they are large, and no part of them gets into either.
     """
-    secret, headers, body = attempt.token.text, attempt.raw.headers, attempt.body
+    secret, headers, body = attempt.token.text, raw.headers, attempt.body
     if len(secret) < _LEAST_SECRET:
         return headers, body  # of a test: any text may hold it
-    if any(secret in value for value in headers.values()):
+    if secret in "\n".join(headers.values()):  # in one search; no value has a line break
         hidden = CIMultiDict((name, value.replace(secret, _HIDDEN)) for name, value in headers.items())
         headers = CIMultiDictProxy(hidden)
     if isinstance(body, bytes) and secret.encode() in body:

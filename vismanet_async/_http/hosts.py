@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["base_url", "check_target", "is_loopback", "request_url"]
 
-_PATH: Final = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+")
+_PATH: Final = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]++|%[0-9A-Fa-f]{2})++)++")
 """Segments of RFC 3986 that are not empty: no query, no fragment, no backslash, no `//`."""
 _HIDDEN: Final = re.compile(rb"[/\\\x00-\x1f\x7f]")
 """Characters that gateways may interpret again after decoding (docs/facts.md 5.12)."""
@@ -96,13 +96,13 @@ def request_url(base: URL, path: str, query: Sequence[tuple[str, str]] = ()) -> 
             f"{path!r} holds a dot segment or an encoded slash, backslash or control character, which gateways may "
             "read as another path; ids with such characters go as b64(...). Nothing was sent."
         )
-    text = f"{base}{path}"
+    # a new path in the base URL is cheaper than a text that is taken apart again
+    url = base.with_path(f"{base.raw_path.rstrip('/')}{path}", encoded=True)
     if query:
         for pair in query:
             _refuse_half_characters(*pair)
         # yarl encodes spaces as in HTML forms; a literal plus is %2B by then
-        text = f"{text}?{URL.build(query=query).raw_query_string.replace('+', '%20')}"
-    url = URL(text, encoded=True)
+        url = URL(f"{url}?{URL.build(query=query).raw_query_string.replace('+', '%20')}", encoded=True)
     check_target(url, base)
     return url
 
@@ -127,6 +127,8 @@ def check_target(target: URL, base: URL) -> None:
     Raises:
         HostNotAllowed: scheme, host or port differ from the configured base URL's.
     """
+    if (target.scheme, target.raw_authority) == (base.scheme, base.raw_authority):
+        return
     # not origin(): it distinguishes https://host:443 from https://host
     if (target.scheme, target.host, target.port) != (base.scheme, base.host, base.port):
         raise HostNotAllowed(f"{target.host} is not the configured host {base.host}; nothing was sent.")

@@ -56,6 +56,11 @@ class WireRequest:
     """Bytes, or an async iterator of them."""
     idempotent: bool
 
+    @property
+    def skipped_headers(self) -> tuple[str, ...] | None:
+        """The headers that aiohttp must not add: it would call an empty POST application/octet-stream."""
+        return None if self.method == "GET" or "Content-Type" in self.headers else ("Content-Type",)
+
 
 class HttpAttempt:
     """One attempt to send a request, and how far it got.
@@ -117,7 +122,8 @@ class HttpAttempt:
                 self._request.method,
                 self._request.url,
                 headers=self._request.headers,
-                data=self._data(),
+                skip_auto_headers=self._request.skipped_headers,
+                data=None if self._request.data is None else self._data(),
                 allow_redirects=False,
                 proxy=self._proxy,
             )
@@ -154,8 +160,9 @@ class HttpAttempt:
             ResponseLost, OutcomeUnknown: the connection broke, or the compressed body is cut off or damaged.
             UnexpectedResponse: the body is larger than `max_bytes`, or its encoding was not requested.
         """
+        raw = self._response()
         body = await self._receive_whole(max_bytes)
-        if not _encoding(self._response()):
+        if "Content-Encoding" not in raw.headers or not _encoding(raw):
             return body
         return b"".join([piece async for piece in self._decompressed(body, max_bytes)])
 
@@ -269,9 +276,9 @@ class HttpAttempt:
         raw = self._response()
         parts: list[bytes] = []
         size = 0
-        while size <= max_bytes and (part := await self._next_chunk(raw, -1)):
-            parts.append(part)
-            size += len(part)
+        while size <= max_bytes and not raw.content.at_eof():
+            parts.append(await self._next_chunk(raw, -1))
+            size += len(parts[-1])
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _receive_into(self, buffer: Callable[[int], bytearray], size: int) -> bytearray:
@@ -312,8 +319,6 @@ class HttpAttempt:
 
     def _data(self) -> Any:
         data = self._request.data
-        if data is None:
-            return None
         if isinstance(data, bytes):
             # aiohttp warns about large bodies in one piece; it writes a file in pieces
             return data if len(data) <= _WRITE_WHOLE_UP_TO_BYTES else io.BytesIO(data)

@@ -1,26 +1,37 @@
 """Limits the requests in flight; the best limit is found by trial. `AdaptiveLimit` is pure, `ConcurrencyLimiter` waits.
 
-The service documents no limit (docs/facts.md 3). So the limit starts low, increases while that raises throughput, and
-is halved when the server is overloaded.
+The service documents no limit (docs/facts.md 3). So the limit starts in the middle, where public clients are, is raised
+while that raises throughput, lowered where answers only wait for one another, and halved when the server is overloaded.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections import deque
-from typing import Final
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-import anyio
 import attrs
 
 from vismanet_async.errors import SettingsError
+
+if TYPE_CHECKING:
+    from vismanet_async._clock import Clock
 
 __all__ = ["MAX_AUTO", "AdaptiveLimit", "ConcurrencyLimiter", "read_concurrency"]
 
 MAX_AUTO: Final = 16
 """The maximum of `auto`; above it no gain for exports was measured."""
-_START: Final = 4
+_START: Final = 8
+"""Half of it is tried next where answers take so long that most of them wait for one another."""
 _MIN_GAIN: Final = 1.10
 """A higher limit is kept only if it raises throughput by a tenth."""
+_AGREE: Final = 1.5
+"""A round whose slowest answer took at most so many times as long as its quickest says enough; else two are needed."""
+_QUEUED: Final = 2.0
+"""Answers wait for one another if the mean of them takes so many times as long as the quickest."""
 _HOLD_SECONDS: Final = 30.0
 """After an overload, or an increase without gain, the limit stays unchanged for this long."""
 _BUSY_RATIO: Final = 0.75
@@ -48,6 +59,9 @@ def read_concurrency(value: int | str, *, name: str = "concurrency") -> int | No
 class AdaptiveLimit:
     """Increases the limit while throughput increases, and halves it on overload. Pure: time is an argument.
 
+    Throughput is taken from how long the answers of a round take, a round being as many as the limit is. Only requests
+    that were sent under the present limit count. One round is enough where its answers agree, else it takes two.
+
     Args:
         limit: the most requests in flight, now.
         maximum: the limit never exceeds this.
@@ -55,11 +69,14 @@ class AdaptiveLimit:
 
     limit: int = _START
     maximum: int = MAX_AUTO
-    _done: int = 0
-    _since: float | None = None
+    _took: list[float] = attrs.field(factory=list)
+    """The seconds of each answer of the round: of those requests that were sent under the present limit."""
+    _since: float = -math.inf
+    """When the limit became what it is."""
     _last_rate: float | None = None
     """The rate measured at `_last_limit`, while the higher limit is being tested."""
     _last_limit: int = 0
+    _tried_less: bool = False
     _hold_until: float = 0.0
     _overloaded_at: float | None = None
 
@@ -75,32 +92,48 @@ class AdaptiveLimit:
         if overloaded:
             self._back_off(started_at, now)
         elif not busy:
-            self._since, self._done = None, 0
-        elif self._since is None:
-            self._since, self._done = now, 0
-        else:
-            self._done += 1
-            if self._done >= 2 * self.limit:
-                self._evaluate(self._done / max(now - self._since, 1e-6), now)
-                self._since, self._done = now, 0
+            self._took.clear()
+        elif started_at >= self._since:
+            self._took.append(max(now - started_at, 1e-6))
+            count, quickest = len(self._took), min(self._took)
+            if count >= 2 * self.limit or (count == self.limit and max(self._took) <= _AGREE * quickest):
+                # where answers differ, the first of them came before a queue had formed
+                mean = sum(self._took[-self.limit :]) / self.limit
+                # as many are answered in the time of one answer as are under way (Little's law)
+                self._evaluate(self.limit / mean, now, queued=mean >= _QUEUED * quickest)
+                self._took.clear()
 
     def _back_off(self, started_at: float, now: float) -> None:
         # requests sent before the last halving belong to the same overload: it is counted once
         if self._overloaded_at is None or started_at >= self._overloaded_at:
-            self.limit = max(1, self.limit // 2)
+            self._set(max(1, self.limit // 2), now)
             self._overloaded_at = now
         self._hold_until = now + _HOLD_SECONDS
-        self._since, self._done, self._last_rate = None, 0, None
+        self._last_rate = None
+        self._took.clear()
 
-    def _evaluate(self, rate: float, now: float) -> None:
-        if self._last_rate is not None and rate < self._last_rate * _MIN_GAIN:
-            self.limit, self._last_rate = self._last_limit, None
-            self._hold_until = now + _HOLD_SECONDS
-        elif now >= self._hold_until and self.limit < self.maximum:
+    def _evaluate(self, rate: float, now: float, *, queued: bool) -> None:
+        last, self._last_rate = self._last_rate, None
+        if last is not None:
+            raised = self.limit > self._last_limit
+            pays = rate >= last * _MIN_GAIN if raised else rate * _MIN_GAIN >= last
+            if not pays:
+                self._set(self._last_limit, now)
+            if raised is not pays:  # more brings nothing: that is known for a while
+                self._hold_until = now + _HOLD_SECONDS
+            if not pays:
+                return
+        if now < self._hold_until:
+            return
+        if queued and self.limit == _START and not self._tried_less:
+            self._last_rate, self._last_limit, self._tried_less = rate, self.limit, True
+            self._set(_START // 2, now)
+        elif self.limit < self.maximum:
             self._last_rate, self._last_limit = rate, self.limit
-            self.limit = min(self.maximum, self.limit * 2)
-        else:
-            self._last_rate = None
+            self._set(min(self.maximum, self.limit * 2), now)
+
+    def _set(self, limit: int, now: float) -> None:
+        self.limit, self._since = limit, now
 
 
 class ConcurrencyLimiter:
@@ -111,7 +144,8 @@ class ConcurrencyLimiter:
         self._fixed = fixed or 0
         self._cap: int | None = None
         self._in_flight = 0
-        self._waiters: deque[anyio.Event] = deque()
+        self._waiters: deque[asyncio.Future[bool]] = deque()
+        """A future for each: thousands may wait, and a scope and an event cost a third of a small call."""
 
     def like_this(self) -> ConcurrencyLimiter:
         """Return a new limiter with the same settings, for another service."""
@@ -137,7 +171,8 @@ class ConcurrencyLimiter:
         """Allow at most `maximum` in flight, whatever the limit (`Quota.max_in_flight`); None removes the cap."""
         if maximum != self._cap:
             self._cap = maximum
-            self._wake()
+            if self._waiters:
+                self._wake()
 
     def finished(self, *, started_at: float, now: float, overloaded: bool) -> None:
         """Update the limit after a request. Call this before `release`."""
@@ -153,28 +188,51 @@ class ConcurrencyLimiter:
             return True
         return False
 
-    async def acquire(self) -> None:
-        """Wait for a slot and acquire it. A cancelled waiter keeps none."""
+    async def acquire(self, *, clock: Clock | None = None, seconds: float = math.inf) -> bool:
+        """Wait for a slot and acquire it. A cancelled waiter keeps none.
+
+        Args:
+            clock: what the wait goes by; None: it has no end.
+            seconds: how long to wait.
+
+        Returns:
+            Whether there was one in time.
+        """
         if self.acquire_nowait():
-            return
-        acquired = anyio.Event()
-        self._waiters.append(acquired)
+            return True
+        if seconds <= 0:
+            return False
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        timer = None if clock is None else clock.call_later(seconds, partial(self._expire, waiter))
         try:
-            await acquired.wait()
+            return await waiter
         except BaseException:
-            if acquired.is_set():
+            if waiter.done() and not waiter.cancelled() and waiter.result():
                 # this waiter already owns the slot
                 self.release()
             else:
-                self._waiters.remove(acquired)
+                with suppress(ValueError):  # a release may have passed over it already
+                    self._waiters.remove(waiter)
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _expire(self, waiter: asyncio.Future[bool]) -> None:
+        if not waiter.done():
+            self._waiters.remove(waiter)
+            waiter.set_result(False)
 
     def release(self) -> None:
         """Release a slot."""
         self._in_flight -= 1
-        self._wake()
+        if self._waiters:
+            self._wake()
 
     def _wake(self) -> None:
         while self._waiters and self._in_flight < self.limit:
-            self._in_flight += 1
-            self._waiters.popleft().set()
+            waiter = self._waiters.popleft()
+            if not waiter.done():  # else its task was cancelled, and leaves the queue with its next step
+                self._in_flight += 1
+                waiter.set_result(True)

@@ -107,7 +107,7 @@ class Request:
     @property
     def kind(self) -> Kind:
         """The effect of sending it twice (docs/facts.md 10.12, 10.13, 7)."""
-        if self.background or self.header("erp-api-background") is not None:
+        if self.background or (self.headers and self.header("erp-api-background") is not None):
             return "write"
         if self.method in {"GET", "HEAD"}:
             return "read"
@@ -185,6 +185,8 @@ def header_fault(name: Any, value: Any) -> str | None:
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
         broken = isinstance(name, str) and _CONTROL.search(name)
         return f"{name!a} is no name of a header{': it holds a line break or another control character' * bool(broken)}"
+    if isinstance(value, str) and value.isascii() and value.isprintable():
+        return None  # as nearly all are
     if not isinstance(value, str):
         return f"the header {name!r} takes text, not {type(value).__name__}"
     if _CONTROL.search(value):

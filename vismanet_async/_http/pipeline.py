@@ -128,8 +128,9 @@ class Transport:
             note_unknown(call, error)
             raise
         call.ended(None)
-        headers, body = without_token(attempt)
-        return Response(status=attempt.raw.status, headers=headers, body=body, attempts=tuple(call.attempts))
+        raw = attempt.raw
+        headers, body = without_token(attempt, raw)
+        return Response(status=raw.status, headers=headers, body=body, attempts=tuple(call.attempts))
 
     @asynccontextmanager
     async def stream(self, request: Request, /) -> AsyncIterator[Streamed]:
@@ -172,14 +173,18 @@ class Transport:
             VismaNetError: the call is over; this attempt sent nothing.
         """
         request = call.request
-        url = request_url(call.service.endpoint.base, request.path, request.query)
-        await self._acquire_slot(call)
+        service = call.service
+        url = request_url(service.endpoint.base, request.path, request.query)
+        now = self._clock.monotonic()
+        service.limiter.cap(service.quota.max_in_flight(now))
+        if service.quota.wait_seconds(now) > 0 or not service.limiter.acquire_nowait():
+            await self._acquire_slot(call)
         try:
-            token = await self._token(call)
+            token = service.endpoint.tokens.cached(rejected=call.rejected) or await self._token(call)
             now = self._before_deadline(call)
             http = self._pool.attempt(self._wire_request(call, url, token, encoding))
         except BaseException:
-            call.service.limiter.release()
+            service.limiter.release()
             raise
         return RunningAttempt(http, token, started_at=now, ends_at=min(now + ATTEMPT_SECONDS, call.deadline_at))
 
@@ -196,7 +201,8 @@ class Transport:
                     body = await self._error_body(attempt)
                     return api_error(call, attempt, raw, body, now=self._clock.monotonic())
                 if whole:
-                    attempt.body = await http.read_into(call.request.buffer)
+                    buffer = call.request.buffer
+                    attempt.body = await (http.read() if buffer is None else http.read_into(buffer))
                 return None
         except TransportError as failure:
             return lost(call, attempt, failure)
@@ -242,10 +248,9 @@ class Transport:
             service.limiter.cap(service.quota.max_in_flight(queued_at))
             if service.limiter.acquire_nowait():
                 return
-            with self._clock.move_on_after(call.deadline_at - queued_at) as scope:
-                await service.limiter.acquire()
+            in_time = await service.limiter.acquire(clock=self._clock, seconds=call.deadline_at - queued_at)
             now = self._clock.monotonic()
-            if scope.cancelled_caught:
+            if not in_time:
                 raise final_error(call, too_late(call, "no free slot in time"))
             call.waited_for("slot", now - queued_at)
             if service.quota.wait_seconds(now) <= 0:
@@ -267,8 +272,6 @@ class Transport:
 
     async def _token(self, call: Call) -> Token:
         tokens = call.service.endpoint.tokens
-        if (cached := tokens.cached(rejected=call.rejected)) is not None:
-            return cached
         began = self._clock.monotonic()
         failure: VismaNetError
         try:
@@ -291,19 +294,23 @@ class Transport:
 
     def _wire_request(self, call: Call, url: URL, token: Token, encoding: str | None) -> WireRequest:
         request, body = call.request, call.request.body
-        headers = self._headers.copy()
+        headers = signed = call.service.headers(token, self._headers)
         data: Any = body
-        if isinstance(body, bytes):
-            headers["Content-Type"] = "application/json; charset=utf-8"
-        headers.update(request.headers)
-        if body is not None and not isinstance(body, bytes):
-            call.body_opened = not body.rewindable
-            data, described = body.open()
-            headers.update(described)
-        if encoding is not None:
-            headers["Accept-Encoding"] = encoding
-        headers["Authorization"] = f"Bearer {token.text}"
-        return WireRequest(method=request.method, url=url, headers=headers, data=data, idempotent=request.idempotent)
+        if body is not None or request.headers or encoding is not None:
+            headers = signed.copy()
+            if isinstance(body, bytes):
+                headers["Content-Type"] = "application/json; charset=utf-8"
+            headers.update(request.headers)
+            if body is not None and not isinstance(body, bytes):
+                call.body_opened = not body.rewindable
+                data, described = body.open()
+                headers.update(described)
+            if encoding is not None:
+                headers["Accept-Encoding"] = encoding
+            headers["Authorization"] = signed["Authorization"]
+        return WireRequest(
+            method=request.method, url=url, headers=headers, data=data, idempotent=request.kind != "write"
+        )
 
     def _observe(self, call: Call, attempt: RunningAttempt, raw: aiohttp.ClientResponse) -> None:
         call.service.quota.observe(

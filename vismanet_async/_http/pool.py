@@ -131,7 +131,8 @@ class SessionPool:
             RequestRefused: the pool is closed or belongs to another event loop, or this version of aiohttp lacks the
                 switch that keeps requests from being sent twice.
         """
-        return HttpAttempt(self._open(), request, self._body_read_lock, self.network.proxy_for(request.url))
+        proxy = None if self.network.proxy is None else self.network.proxy_for(request.url)
+        return HttpAttempt(self._open(), request, self._body_read_lock, proxy)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
@@ -148,7 +149,6 @@ class SessionPool:
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": self._user_agent},
-                skip_auto_headers=["Content-Type"],  # it would call an empty POST application/octet-stream
                 auto_decompress=False,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
                 trust_env=False,

@@ -23,6 +23,8 @@ _EPOCH_FROM: Final = 1_000_000_000
 """A reset above this is an epoch timestamp, as older gateways sent it, not a number of seconds."""
 _MAX_SECONDS: Final = 86_400.0
 """Windows last an hour at most (docs/facts.md 3.3): a value of more than a day is in another unit, and is ignored."""
+_FEW_DIGITS: Final = 16
+"""Whole numbers of fewer digits are exact as a float."""
 _WITHOUT_HINT_SECONDS: Final = 30.0
 """The pause after a 429 without a usable hint; the shortest windows are a minute long."""
 _MIN_PAUSE_SECONDS: Final = 1.0
@@ -105,8 +107,10 @@ class Quota:
             randomness: 0 to 1; spreads the restart after a pause.
         """
         reset = _number(headers.get("X-RateLimit-Reset"))
+        if reset is not None and reset > _EPOCH_FROM:
+            utc_now = http_date(headers.get("Date")) or utc_now
         if reset is not None:
-            reset = _from_now(reset, http_date(headers.get("Date")) or utc_now)
+            reset = _from_now(reset, utc_now)
         if reset is not None:
             self._window(headers, now + reset, now)
         if status == 429:  # noqa: PLR2004 - statuses are clearest as numbers
@@ -160,5 +164,7 @@ def http_date(text: str | None) -> datetime | None:
 def _number(text: str | None) -> float | None:
     if text is None:
         return None
+    if len(text) < _FEW_DIGITS and text.isascii() and text.isdecimal():
+        return float(text)  # as nearly all are
     value = number_in(text.strip())
     return None if value is None or value < 0 else float(value)

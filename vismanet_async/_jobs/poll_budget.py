@@ -21,6 +21,8 @@ class PollBudget:
         """When the window ends, as the server last reported it."""
         self.share = rules.share
         """The part of what is left that polls may use."""
+        self.at_once = 0.0
+        """How many polls of this window may still be sent without being spread."""
         self._rules = rules
         self._paused_until = -math.inf
         self._allowance: float | None = None
@@ -32,6 +34,8 @@ class PollBudget:
         same_window = self._allowance is not None and now < self.resets_at and resets_at <= self.resets_at + 2.0
         # within a window the allowance only falls: what others leave over is not ours to take
         self._allowance = min(allowance, self._allowance or 0.0) if same_window else allowance
+        at_once = self._allowance * self._rules.at_once_share
+        self.at_once = min(at_once, self.at_once) if same_window else at_once
         self.resets_at = resets_at
 
     def is_known(self, now: float) -> bool:
@@ -42,9 +46,12 @@ class PollBudget:
         """Allow nothing before this moment."""
         self._paused_until = max(self._paused_until, until)
 
-    def spend(self, now: float) -> None:
+    def spend(self, now: float, *, at_once: bool = False) -> None:
         """Count one poll."""
-        self._next_free = max(self._next_free, now) + 1 / self.rate(now)
+        if at_once:
+            self.at_once -= 1
+        else:
+            self._next_free = max(self._next_free, now) + 1 / self.rate(now)
         if now < self.resets_at:
             self._next_free = min(self._next_free, self.resets_at)
         if self._allowance is not None:

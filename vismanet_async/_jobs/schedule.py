@@ -4,7 +4,8 @@ Three limits meet here (docs/facts.md 3):
 
 * *the same request at most 5 times a minute*: one window per job, counted from the moment the answer came, so that
   a slow request followed by a quick one cannot be closer at the server than it looks from here;
-* *the hourly quota is shared*: polls may use half of what is left of a window, spread evenly over its rest;
+* *the hourly quota is shared*: polls may use half of what is left of a window, spread evenly over its rest. Of that a
+  quarter may be used at once for jobs that are overdue because no process followed them: each takes a poll anyway;
 * *all requests pause after a 429*.
 
 Within them the delay between a job's end and its detection is kept small: the first polls are dense, because the
@@ -51,6 +52,8 @@ class Rules:
     """The part of the remaining quota that polls may use."""
     burst: int = 10
     """Polls that may be sent at once before they are spread evenly."""
+    at_once_share: float = 0.25
+    """The part of the polls of a window that jobs may take at once which no process followed and which are due."""
     unknown_quota_per_second: float = 1.0
     """Polls per second while no answer has reported the quota yet."""
     with_webhook_seconds: float = 900.0
@@ -89,6 +92,8 @@ class _Followed:
     deadline_at: float
     webhook: bool
     missed: bool
+    unseen: bool
+    """No process followed it for a while, and this one has not asked for it yet."""
     asked: deque[float]
     last_at: float
     """When it was asked for last; gaps count from here."""
@@ -155,7 +160,8 @@ class Schedule:
             expires_at: when the server forgets it.
             deadline_at: a poll is made then, whatever else.
             webhook: whether a webhook will come.
-            missed: webhooks may have arrived while no process listened: poll once without waiting for one.
+            missed: no process followed it for a while. It may have ended, and webhooks may have arrived: what should
+                have been asked meanwhile is asked now.
             asked: when it was asked for before, by whichever process; later than now counts as now.
             unanswered_since: when the last request was sent, if its answer never came (its process ended). It counts
                 as sent now, because it may have reached the server that late.
@@ -176,6 +182,7 @@ class Schedule:
             deadline_at=deadline_at,
             webhook=webhook,
             missed=missed,
+            unseen=missed,
             asked=deque(past, maxlen=self.rules.same_request),
             last_at=last_at,
         )
@@ -250,19 +257,25 @@ class Schedule:
         queue = self._urgent if self._urgent and self._urgent[0][0] <= now else self._queue
         if not queue or queue[0][0] > now:
             return None
-        if queue is self._queue and now < self.budget.paced_at(now):
+        followed = self._jobs[queue[0][2]]
+        at_once = followed.unseen and self.budget.at_once >= 1
+        if queue is self._queue and now < self.budget.paced_at(now) and not at_once:
             return None
-        followed = self._jobs[heapq.heappop(queue)[2]]
-        followed.in_flight, followed.urgent = True, False
+        heapq.heappop(queue)
+        followed.in_flight, followed.urgent, followed.unseen = True, False, False
         followed.asked.append(now)
-        self.budget.spend(now)
+        self.budget.spend(now, at_once=at_once)
         return followed.key
 
     def wakeup(self, now: float) -> float:
         """Return the moment at which `take` should be called again; infinity if nothing is scheduled."""
         self._clean()
         urgent = self._urgent[0][0] if self._urgent else math.inf
-        queued = max(self._queue[0][0], self.budget.paced_at(now)) if self._queue else math.inf
+        queued = math.inf
+        if self._queue:
+            due_at, _, key = self._queue[0]
+            at_once = self._jobs[key].unseen and self.budget.at_once >= 1
+            queued = due_at if at_once else max(due_at, self.budget.paced_at(now))
         return max(min(urgent, queued), self.budget.open_at(now))
 
     def pending(self, key: str, now: float, *, times: int = 1) -> None:

@@ -15,7 +15,7 @@ import anyio
 from vismanet_async._simulator.idle import when_idle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
 __all__ = [
@@ -133,6 +133,10 @@ class VirtualClock:
         Virtual time jumps while an answer is on its way, and would end the waiting for it too early.
         """
         return anyio.move_on_after(max(0.0, seconds))
+
+    def call_later(self, seconds: float, action: Callable[[], object]) -> asyncio.TimerHandle:
+        """Call a function after so many real seconds, as scopes end; its timer can be cancelled."""
+        return asyncio.get_running_loop().call_later(max(0.0, seconds), action)
 
     def advance(self, seconds: float) -> None:
         """Move time and wake every sleeper that is due."""
