@@ -8,7 +8,7 @@ the catalog says, and rows with a key that it does not know, are left to `csv_ce
 from __future__ import annotations
 
 from itertools import groupby, repeat
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -84,12 +84,12 @@ class ColumnCells:
         lines = map(self._delimiter.join, zip(*cells, strict=True))
         return "\r\n".join([*lines, ""])
 
-    def _texts(self, values: Sequence[str | None], first_row: int, style: CellStyle) -> Sequence[str]:
-        texts = cast("Sequence[str]", values)
+    def _texts(self, texts: Sequence[str], first_row: int, style: CellStyle) -> Sequence[str]:
+        """Return the cells of texts; some may be None."""
         try:
             together = "\0".join(texts)
-        except TypeError:  # a null; to look for one would take longer
-            texts = [value or "" for value in values]
+        except TypeError:  # to look for None would take longer
+            texts = [text or "" for text in texts]
             together = "\0".join(texts)
         if style.formulas is not None and style.formulas.may_change(texts, together=together, within=style.within):
             texts = _each(texts, first_row, style)

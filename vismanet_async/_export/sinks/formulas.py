@@ -19,8 +19,9 @@ _PASSED_OVER: Final = re.compile(rf'[{_UNSEEN}"\\]')
 _BEGINS: Final = rf"(?:[{_UNSEEN}]*[{_SIGNS}]|[\t\r\n])"
 _FORMULA: Final = re.compile(_BEGINS)
 _SIGN_CHARACTERS: Final = _SIGNS.replace("\\", "")
-_HINTS: Final = f"{_SIGN_CHARACTERS}\t\r\n"
+_HINTS: Final = f"\t\r\n{_SIGN_CHARACTERS}"
 """A text without any of them is no formula and has none within."""
+_ASCII_HINTS: Final = "".join(filter(str.isascii, _HINTS))
 _JSON_TEXT: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _SEPARATORS: Final = ",;\t\r\n"
 _SELDOM_CHARACTERS: Final = 64
@@ -57,10 +58,14 @@ class Formulas:
 
     def may_be_within(self, file: str) -> bool:
         """Return whether a cell of a separator that is not the file's may begin with a sign, in rows of the file."""
-        # finding single characters is many times as fast as searching for one of several
-        if sum(map(file.count, self._before)) * _SELDOM_CHARACTERS < len(file):
-            return any(self._sign(file, at + 1) for at in _places(file, self._before))
-        return any(self._follows_separator(file, at) for at in _places(file, _SIGN_CHARACTERS))
+        # finding single characters is many times as fast as searching for one of several, if there are few
+        seldom = len(file) // _SELDOM_CHARACTERS
+        for number, at in enumerate(_places(file, self._before)):
+            if number > seldom:
+                return any(self._follows_separator(file, place) for place in _places(file, _SIGN_CHARACTERS))
+            if self._sign(file, at + 1):
+                return True
+        return False
 
     def _follows_separator(self, file: str, at: int) -> bool:
         """Return whether there is nothing between a place and a separator before it that a program may not skip."""
@@ -80,7 +85,7 @@ class Formulas:
             together: the same texts, with anything between them.
             within: whether formulas within them count.
         """
-        if not any(map(together.__contains__, _HINTS)):
+        if not any(map(together.__contains__, _ASCII_HINTS if together.isascii() else _HINTS)):
             return False
         if within:
             return True
