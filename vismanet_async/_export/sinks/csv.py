@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CsvSink", "cell_of"]
 
-_BLOCK_ROWS: Final = 100
+_BLOCK_ROWS: Final = 50
 """So many rows are made at once: as many as the processor's cache holds the values of."""
 _CELLS: Final = "cells"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
