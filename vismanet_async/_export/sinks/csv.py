@@ -180,7 +180,7 @@ def cell_of(value: Any, options: CsvOptions) -> str:
     """Return the cell that a text or a number is written as; one decoded without loss.
 
     Examples:
-        >>> cell_of("=1+1", CsvOptions()), cell_of(Raw(b"10.50"), CsvOptions(decimal_comma=True))
+        >>> cell_of("=1+1", CsvOptions()), cell_of(msgspec.Raw(b"10.50"), CsvOptions(decimal_comma=True))
         ("'=1+1", '10,50')
     """
     formulas = Formulas(delimiter=options.delimiter) if options.neutralise_formulas else None
