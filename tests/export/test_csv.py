@@ -48,7 +48,8 @@ def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
     def by_columns(self: ColumnCells, rows: Sequence[Any], **kwargs: Any) -> str | None:
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-            self.observe(map(decode_row, rows))
+            for row in rows:
+                self.learn(decode_row(row), place=self._odd)
         return lines(self, rows, **kwargs)
 
     by_rows = request.param == "row by row"

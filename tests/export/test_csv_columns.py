@@ -170,7 +170,7 @@ def test_formulas_within_are_found_as_one_search_finds_them(text: str, delimiter
 
 def _lines(rows: list[bytes], *, columns: tuple[Column, ...] = COLUMNS) -> str | None:
     cells = ColumnCells(columns, delimiter=",")
-    cells.observe([msgspec.json.decode(TEACHING)])
+    cells.learn(msgspec.json.decode(TEACHING), place=0)
     return cells.lines(rows, first_row=0, style=CellStyle())
 
 

@@ -42,15 +42,19 @@ class FlatReader:
         self._flatten = code.function()
 
     def read(self, rows: Sequence[bytes | Raw]) -> list[tuple[Any, ...]]:
-        """Return the values of each row, as `decode_row` reads them; a missing text is "", another missing value None.
+        """Return the values of rows, as `decode_row` reads them, up to the first row that is odd.
 
-        Raises:
-            msgspec.DecodeError: a row has another key, no text where its column is one, or no record where it is one.
-            UnicodeDecodeError: a row is no UTF-8.
-            RecursionError: a row is nested too deep.
+        A missing text is "", another missing value None. A row is odd that has another key, no text where its column is
+        one, or no record where it is one; so is what is no JSON.
         """
         decode, flatten = self._decode, self._flatten
-        return [flatten(decode(row)) for row in rows]
+        values: list[tuple[Any, ...]] = []
+        try:
+            for row in rows:
+                values.append(flatten(decode(row)))  # noqa: PERF401 - they are kept when a row is odd
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+        return values
 
 
 class _Code:

@@ -61,13 +61,16 @@ class ObservedFields:
         self._inner = {column.name: ObservedFields(column.fields) for column in columns}
         self._observed: set[str] = set()
 
-    def observe(self, value: Any) -> None:
-        """Record the names in a record, or in a list of records; other values have no fields."""
+    def observe(self, value: Any) -> bool:
+        """Record the names in a record, or in a list of records, and return whether one is new; others have none."""
+        is_new = False
         for record in value if isinstance(value, list) else (value,):
             if isinstance(record, dict):
                 for name in record.keys() & self._inner.keys():
+                    is_new |= name not in self._observed
                     self._observed.add(name)
-                    self._inner[name].observe(record[name])
+                    is_new |= self._inner[name].observe(record[name])
+        return is_new
 
     def observed(self) -> tuple[Column, ...]:
         """Return the observed columns; a record without an observed field keeps all of its fields."""

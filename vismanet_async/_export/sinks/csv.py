@@ -21,7 +21,6 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
 
-import attrs
 import msgspec
 
 from vismanet_async._columns.coerce import decode_row
@@ -80,8 +79,10 @@ class CsvSink(PartSink[OpenPart]):
         self._operation_id = operation_id
         self._paths = [".".join(path) for path in leaves(columns)]
         self._formulas = Formulas(delimiter=self._options.delimiter) if self._options.neutralise_formulas else None
-        self._style = CellStyle(formulas=self._formulas, decimal_comma=self._options.decimal_comma)
-        self._row_cells = row_cells(columns)
+        style = CellStyle(formulas=self._formulas, decimal_comma=self._options.decimal_comma)
+        careful = CellStyle(formulas=self._formulas, decimal_comma=self._options.decimal_comma, within=True)
+        self._styles = style, careful
+        self._row_cells = [row_cells(columns, one) for one in self._styles]
         self._column_cells = ColumnCells(columns, delimiter=self._options.delimiter)
         self._plain_values = [column.name for column in columns] == [VALUE]
 
@@ -97,13 +98,14 @@ class CsvSink(PartSink[OpenPart]):
 
     def _content(self, rows: Sequence[RawRow]) -> bytes:
         formulas = self._formulas
-        text = self._lines(rows, self._style)
+        style, careful = self._styles
+        text = self._lines(rows, style)
         if formulas is None:
             return text.encode()
         # one search of the whole page: few contain such text
         if formulas.may_be_within(text):
             formulas.rows.clear()
-            text = self._lines(rows, attrs.evolve(self._style, within=True))
+            text = self._lines(rows, careful)
         for row in formulas.rows:
             self._notes.neutralised.add(_CELLS, row=row)
         formulas.rows.clear()
@@ -121,14 +123,15 @@ class CsvSink(PartSink[OpenPart]):
         lines = self._column_cells.lines(raw, first_row=first_row, style=style)
         if lines is not None:
             return lines
-        rows = [self._decoded(row, number) for number, row in enumerate(raw, first_row)]
-        if not self._plain_values:
-            self._column_cells.observe(rows)
-        cells = []
-        for number, row in enumerate(rows, first_row):
+        cells, cells_of = [], self._row_cells[style.within]
+        for place, raw_row in enumerate(raw):
+            number = first_row + place
+            row = self._decoded(raw_row, number)
+            if not self._plain_values:
+                self._column_cells.learn(row, place=place)
             if self._formulas is not None:
                 self._formulas.row = number
-            cells.append(self._row_cells(row, style))
+            cells.append(cells_of(row))
         return self._text(cells)
 
     def _decoded(self, raw: RawRow, number: int) -> Any:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vismanet_async._columns.schema import Column
     from vismanet_async._export.sinks.formulas import Formulas
 
-    Append = Callable[[Any, list[str], "CellStyle"], Any]
+    Append = Callable[[Any, list[str]], Any]
     """Appends the cells of a value, and returns what has no column (UNSET: nothing)."""
 
 __all__ = ["CellStyle", "row_cells"]
@@ -32,11 +32,14 @@ class CellStyle:
     """Whether formulas within texts are looked for, and those within JSON."""
     decimal_comma: bool = False
 
-    def text(self, text: str) -> str:
-        """Return the cell of a text."""
+    text: Callable[[str], str] = attrs.field(init=False)
+    """Returns the cell of a text."""
+
+    @text.default
+    def _text(self) -> Callable[[str], str]:
         if self.formulas is None:
-            return text
-        return self.formulas.neutral_within(text) if self.within else self.formulas.neutral(text)
+            return str
+        return self.formulas.neutral_within if self.within else self.formulas.neutral
 
     def number(self, text: str) -> str:
         """Return the cell of a number."""
@@ -57,41 +60,43 @@ class CellStyle:
         return self.json(encode_json(value).decode())
 
 
-def row_cells(columns: Sequence[Column]) -> Callable[[Any, CellStyle], list[str]]:
+def row_cells(columns: Sequence[Column], style: CellStyle) -> Callable[[Any], list[str]]:
     """Return a function that returns the cells of a row that `decode_row` has read; the last is that of `_extra`."""
-    append = _record(columns)
+    append = _record(columns, style)
 
-    def cells_of(row: Any, style: CellStyle) -> list[str]:
+    def cells_of(row: Any) -> list[str]:
         cells: list[str] = []
-        remainder = append(row, cells, style)
+        remainder = append(row, cells)
         cells.append("" if remainder is UNSET else style.json(encode_json(remainder).decode()))
         return cells
 
     return cells_of
 
 
-def _record(columns: Sequence[Column]) -> Append:
+def _record(columns: Sequence[Column], style: CellStyle) -> Append:
     known = frozenset(column.name for column in columns)
     width = sum(1 for _ in leaves(columns))
+    text, cell = style.text, style.cell
+
+    def scalar(value: Any, cells: list[str]) -> Any:
+        # function calls dominate: most values are null or text
+        cells.append("" if value is None else text(value) if type(value) is str else cell(value))
+        return UNSET
+
     inner = [
-        (column.name, _record(column.fields) if column.kind == "record" and not column.repeated else _scalar)
+        (column.name, _record(column.fields, style) if column.kind == "record" and not column.repeated else scalar)
         for column in columns
     ]
 
-    def append(value: Any, cells: list[str], style: CellStyle) -> Any:
+    def append(value: Any, cells: list[str]) -> Any:
         if type(value) is not dict:
             cells.extend([""] * width)
             return UNSET if value is None else value
         remainder = {} if value.keys() <= known else {name: value[name] for name in value if name not in known}
         for name, append_inner in inner:
-            rest = append_inner(value.get(name), cells, style)
+            rest = append_inner(value.get(name), cells)
             if rest is not UNSET:
                 remainder[name] = rest
         return remainder or UNSET
 
     return append
-
-
-def _scalar(value: Any, cells: list[str], style: CellStyle) -> Any:
-    cells.append(style.cell(value))
-    return UNSET

@@ -10,15 +10,13 @@ from __future__ import annotations
 from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from vismanet_async._columns.coerce import encode_json
 from vismanet_async._columns.flat import FlatReader, holds_text
 from vismanet_async._columns.projection import ObservedFields
 from vismanet_async._columns.schema import EXTRA, leaf_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from vismanet_async._columns.schema import Column
     from vismanet_async._export.sinks.csv_cells import CellStyle
@@ -42,25 +40,24 @@ class ColumnCells:
         self._paths = [path for path, _ in leaf_columns(columns)]
         self._delimiter = delimiter
         self._fields = ObservedFields(columns)
-        self._observed: tuple[Column, ...] = ()
         self._reader: FlatReader | None = None
+        self._learnt = False
+        self._odd = 0
+        """The first row that could not be read, of those that could not be made."""
         self._are_texts: list[bool] = []
         self._layout: list[int | str] = []
         """The indices of columns, and between them what stands for those that no row had."""
 
-    def observe(self, rows: Iterable[Any]) -> None:
-        """Note the columns of rows that `decode_row` has read."""
-        for row in rows:
-            self._fields.observe(row)
-        observed = self._fields.observed()
-        if observed == self._observed:
-            return
-        self._observed, self._reader = observed, FlatReader(observed)
-        self._are_texts = [holds_text(column) for _, column in leaf_columns(observed)]
-        places = {path: index for index, (path, _) in enumerate(leaf_columns(observed))}
-        self._layout = []
-        for place, paths in groupby([*self._paths, (EXTRA,)], key=places.get):
-            self._layout.append(self._delimiter * (len([*paths]) - 1) if place is None else place)
+    def learn(self, row: Any, *, place: int) -> None:
+        """Note the columns of a row that `lines` could not make.
+
+        Args:
+            row: as `decode_row` has read it.
+            place: of the row among those that could not be made.
+        """
+        # to look at every row takes as long as to make its cells; after the first ones, the odd row tells
+        if self._reader is None or place == self._odd:
+            self._learnt |= self._fields.observe(row)
 
     def lines(self, rows: Sequence[RawRow], *, first_row: int, style: CellStyle) -> str | None:
         """Return rows as lines; None where they have to be made row by row.
@@ -70,11 +67,13 @@ class ColumnCells:
             first_row: the number of the first of them.
             style: of the cells.
         """
+        if self._learnt:
+            self._use_what_was_learnt()
         if self._reader is None:
             return None
-        try:
-            flat = self._reader.read(rows)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        flat = self._reader.read(rows)
+        if len(flat) < len(rows):
+            self._odd = len(flat)
             return None
         columns = [
             self._texts(values, first_row, style) if is_text else self._others(values, first_row, style)
@@ -83,6 +82,16 @@ class ColumnCells:
         cells = [repeat(part, len(rows)) if isinstance(part, str) else columns[part] for part in self._layout]
         lines = map(self._delimiter.join, zip(*cells, strict=True))
         return "\r\n".join([*lines, ""])
+
+    def _use_what_was_learnt(self) -> None:
+        self._learnt = False
+        observed = self._fields.observed()
+        self._reader = FlatReader(observed)
+        self._are_texts = [holds_text(column) for _, column in leaf_columns(observed)]
+        places = {path: index for index, (path, _) in enumerate(leaf_columns(observed))}
+        self._layout = []
+        for place, paths in groupby([*self._paths, (EXTRA,)], key=places.get):
+            self._layout.append(self._delimiter * (len([*paths]) - 1) if place is None else place)
 
     def _texts(self, texts: Sequence[str], first_row: int, style: CellStyle) -> Sequence[str]:
         """Return the cells of texts; some may be None."""
