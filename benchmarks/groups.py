@@ -363,6 +363,20 @@ GROUPS: tuple[Group, ...] = (
         ),
     ),
     Group(
+        name="csv",
+        title="CSV",
+        about="100,000 customers flattened into 206 columns, no latency, beside the pinned build. Rows, amounts and "
+        "bytes are the same.",
+        cases=(*_at(0, "sdk-csv", "sdk-jsonl"), Case("sdk-csv@0, pinned", "sdk-csv", Job(), pinned=PINNED)),
+        rounds=7,
+        reference="sdk-csv@0, pinned",
+        figures=("mb_written",),
+        targets=(
+            Target(text="export against the pinned build", case="sdk-csv@0", how="speedup", other="sdk-csv@0, pinned",
+                   at_least=4, aim=6),
+        ),
+    ),
+    Group(
         name="formats",
         title="Formats of files",
         about="20,000 customers, no latency; each format with its own figures.",

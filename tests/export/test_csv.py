@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
@@ -12,9 +13,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.export.pages import page, put_in_place
+from vismanet_async._columns.coerce import decode_row
 from vismanet_async._columns.schema import Column, columns_of, leaves
 from vismanet_async._export.formats.csv import CsvOptions
 from vismanet_async._export.sinks.csv import CsvSink
+from vismanet_async._export.sinks.csv_columns import ColumnCells
 from vismanet_async._export.target.manifest import part_fault
 from vismanet_async.errors import ExportError, RequestRefused
 
@@ -36,6 +39,21 @@ COLUMNS = (
     Column("lines", "record", repeated=True, fields=(Column("price", "decimal"),)),
 )
 HEADER = "number,amount,active,address.city,address.country.id,lines,_extra\r\n"
+
+
+@pytest.fixture(autouse=True, params=["row by row", "column by column"])
+def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the cells in both ways; by default the first rows of a list go row by row, and tell the columns."""
+    lines = ColumnCells.lines
+
+    def by_columns(self: ColumnCells, rows: Sequence[Any], **kwargs: Any) -> str | None:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            for row in rows:
+                self.learn(decode_row(row), place=self._odd)
+        return lines(self, rows, **kwargs)
+
+    by_rows = request.param == "row by row"
+    monkeypatch.setattr(ColumnCells, "lines", (lambda *_, **__: None) if by_rows else by_columns)
 
 
 def export(

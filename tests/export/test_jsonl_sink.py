@@ -59,6 +59,12 @@ def test_a_compact_page_goes_through_unjoined(after: bytes, monkeypatch: pytest.
     assert answer == customers(0, 50) + after
 
 
+@pytest.mark.parametrize("index", [slice(None), slice(1, 3), slice(-2, None), slice(4, 9), slice(3, 1), slice(0, 5, 2)])
+def test_some_rows_of_a_page_are_those_of_their_places(index: slice) -> None:
+    body = customers(0, 5)
+    assert Rows.of(body, RAW.decode(body))[index] == [bytes(row) for row in RAW.decode(body)][index]
+
+
 @pytest.mark.parametrize("found", ["parsed", "by their separator"])
 def test_lines_are_made_in_a_body_that_may_change(found: str) -> None:
     """The rows stay what they are: only the commas between them become newlines."""

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 from importlib import resources
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vismanet_async._columns.flat import FlatReader
 from vismanet_async._columns.schema import EXTRA, Column, arrow_schema, columns_of, leaves
 from vismanet_async._export.formats.registry import FORMATS
 from vismanet_async.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CATALOG = resources.files("vismanet_async._api") / "catalog"
 OPERATIONS = msgspec.json.decode((CATALOG / "operations.json").read_bytes())["operations"]
@@ -27,6 +32,23 @@ def test_every_list_has_columns_that_parquet_can_hold() -> None:
             pass
         paths = list(leaves(columns))
         assert len({".".join(path).lower() for path in paths}) == len(paths)  # for readers that ignore case
+
+
+def _named(columns: Sequence[Column], *path: str) -> dict[str, Any]:
+    """Return a record whose values are the paths of their columns."""
+    return {
+        column.name: _named(column.fields, *path, column.name)
+        if column.kind == "record" and not column.repeated
+        else ".".join([*path, column.name])
+        for column in columns
+    }
+
+
+def test_flat_values_are_those_of_their_columns_in_every_list() -> None:
+    for operation_id in LISTS:
+        columns = columns_of(operation_id)
+        (values,) = FlatReader(columns).read([msgspec.json.encode(_named(columns))])
+        assert values == tuple(map(".".join, leaves(columns)))
 
 
 def test_types_are_those_of_the_catalog() -> None:

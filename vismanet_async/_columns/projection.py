@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._columns.schema import Column
 
-__all__ = ["ObservedColumns"]
+__all__ = ["ObservedColumns", "ObservedFields"]
 
 _SAMPLE_ROWS = 64
 """Sampled from the first batch: enough for the keys that most rows have, and decoded in a few milliseconds."""
@@ -30,7 +30,7 @@ class ObservedColumns:
     """The columns that occurred so far; they only grow. Thread-safe."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        self._all = _Fields(columns)
+        self._all = ObservedFields(columns)
         self._lock = Lock()
         self._schema: Any = None
 
@@ -53,21 +53,24 @@ class ObservedColumns:
             return self._schema
 
 
-class _Fields:
+class ObservedFields:
     """The observed names among some columns, and among the fields of those that are records."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = columns
-        self._inner = {column.name: _Fields(column.fields) for column in columns}
+        self._inner = {column.name: ObservedFields(column.fields) for column in columns}
         self._observed: set[str] = set()
 
-    def observe(self, value: Any) -> None:
-        """Record the names in a record, or in a list of records; other values have no fields."""
+    def observe(self, value: Any) -> bool:
+        """Record the names in a record, or in a list of records, and return whether one is new; others have none."""
+        is_new = False
         for record in value if isinstance(value, list) else (value,):
             if isinstance(record, dict):
                 for name in record.keys() & self._inner.keys():
+                    is_new |= name not in self._observed
                     self._observed.add(name)
-                    self._inner[name].observe(record[name])
+                    is_new |= self._inner[name].observe(record[name])
+        return is_new
 
     def observed(self) -> tuple[Column, ...]:
         """Return the observed columns; a record without an observed field keeps all of its fields."""

@@ -34,7 +34,7 @@ from vismanet_async._extras import extra
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = [
     "EXTRA",
@@ -43,6 +43,7 @@ __all__ = [
     "arrow_schema",
     "column_kinds",
     "columns_of",
+    "leaf_columns",
     "leaves",
 ]
 
@@ -123,14 +124,19 @@ def columns_of(operation_id: str) -> tuple[Column, ...]:
     )
 
 
-def leaves(columns: tuple[Column, ...], *, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the paths of all columns that are not records; a list is one column, whatever it contains."""
+def leaf_columns(columns: Sequence[Column], *, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Column]]:
+    """Yield all columns that are not records, with their paths; a list is one column, whatever it contains."""
     for column in columns:
         here = (*path, column.name)
         if column.kind == "record" and not column.repeated:
-            yield from leaves(column.fields, path=here)
+            yield from leaf_columns(column.fields, path=here)
         else:
-            yield here
+            yield here, column
+
+
+def leaves(columns: Sequence[Column]) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of all columns that are not records; see `leaf_columns`."""
+    return (path for path, _ in leaf_columns(columns))
 
 
 def column_kinds(columns: tuple[Column, ...], *, path: str = "") -> Iterator[tuple[str, str]]:

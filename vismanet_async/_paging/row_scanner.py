@@ -12,7 +12,7 @@ searched for that *separator*. Why a match is certain:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Final, overload
 
 import msgspec
@@ -72,7 +72,11 @@ class Rows(Sequence[bytes]):
     def __getitem__(self, index: slice) -> list[bytes]: ...
     def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
         if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self.starts)))]
+            first, last, step = index.indices(len(self.starts))
+            if step != 1:
+                return [self[each] for each in range(first, last, step)]
+            spans = pairwise([*self.starts[first:last], self.end + 1 if last == len(self) else self.starts[last]])
+            return [self._view[start : follower - 1].tobytes() for start, follower in spans]
         start = self.starts[index]  # raises IndexError, as a sequence does
         follower = index + 1
         last = follower in {0, len(self.starts)}
@@ -142,6 +146,5 @@ def _common_tail(texts: Sequence[bytes]) -> bytes:
 def lengths(rows: Iterable[Any]) -> list[int]:
     """Return the length of each row in bytes, without copying the rows."""
     if isinstance(rows, Rows):
-        ends = [*(start - 1 for start in rows.starts[1:]), rows.end]
-        return [end - start for start, end in zip(rows.starts, ends, strict=True)]
+        return [follower - start - 1 for start, follower in pairwise([*rows.starts, rows.end + 1])]
     return [len(row) for row in rows]
