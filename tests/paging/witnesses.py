@@ -59,13 +59,16 @@ def _each(kind: str, answers: range, place: int = 0) -> tuple[Event, ...]:
     return tuple(Event(at, kind, place) for at in answers)
 
 
+_OF_PAGE_1: Final = "rows of page 1 need not be delivered"
 _A_LATER_LOOK: Final = "rows of a later look need not be in the window"
 _TWO_PLACES: Final = "a row may stand at two places"
 
 WITNESSES: Final = {
     # -- one answer, and its end
     "a blank is believed at once": Witness(Config(1, 1), (Event(1, "touch"), Event(1, "blank"))),
-    "rows need not be as many as their total": Witness(Config(1, 1), (Event(4, "blank"), Event(5, "low for ever"))),
+    "rows need not be as many as their total": Witness(
+        Config(1, 1), (Event(4, "blank"), Event(5, "low for ever")), behind=(_OF_PAGE_1,)
+    ),
     "an absent total is no complaint": Witness(
         Config(4, 1, ordered=False), (Event(6, "absent"), Event(7, "low for ever"))
     ),
@@ -117,7 +120,9 @@ WITNESSES: Final = {
         behind=(_A_LATER_LOOK, "old rows need not be in the window"),
     ),
     "a blank page 1 of a window is believed at once": Witness(
-        Config(2, 1, ordered=False, fresh=1), (Event(1, "total -1"), Event(3, "blank"), Event(8, "delete", 1))
+        Config(2, 1, ordered=False, fresh=1),
+        (Event(1, "total -1"), Event(3, "blank"), Event(8, "delete", 1)),
+        behind=(_OF_PAGE_1,),
     ),
     # -- a window that is everything
     "the end of everything is where anything is": Witness(Config(6, 2, fresh=1), (Event(1, "total -1"),)),
@@ -138,12 +143,15 @@ WITNESSES: Final = {
     ),
     # -- the closing
     "the first total is not compared": Witness(
-        Config(3, 3), (Event(2, "delete", 2), Event(4, "touch", 1), Event(7, "blank"))
+        Config(3, 3), (Event(2, "delete", 2), Event(4, "touch", 1), Event(7, "blank")), behind=(_OF_PAGE_1,)
     ),
     "the second look need not agree": Witness(
         Config(3, 2, by_stamp=True, fresh=1), (Event(1, "total -1"), Event(4, "blank"))
     ),
-    "fresh rows need not be in the tail": Witness(Config(4, 3, fresh=1), (Event(1, "total -1"), Event(5, "blank"))),
+    "fresh rows need not be in the tail": Witness(
+        Config(4, 3, fresh=1), (Event(1, "total -1"), Event(5, "blank")), behind=(_OF_PAGE_1,)
+    ),
+    _OF_PAGE_1: Witness(Config(2, 2), (Event(2, "insert"), Event(2, "touch", 1), Event(5, "stale"))),
     "an end that nothing shows is plausible": Witness(
         Config(6, 3, ordered=False, by_stamp=True, fresh=2),
         (Event(1, "total -1"), Event(2, "total -1"), Event(4, "delete", 4)),
