@@ -153,17 +153,20 @@ MUTATIONS: Final = (
     Mutation(
         "the first total is not compared",
         "proof.py",
-        "if is_quiet and first.total == len(count) and (",
-        "if is_quiet and (",
+        "is_quiet = is_quiet and first.total == len(count) and (",
+        "is_quiet = is_quiet and (",
     ),
     Mutation(
-        "the second look need not agree", "proof.py", "return before is not None and _same(look, before)", "return True"
+        "the second look need not agree",
+        "proof.py",
+        "return _same((yield from self._look(Scope.ALL)), first)",
+        "return bool((yield from self._look(Scope.ALL)))",
     ),
     Mutation(
         "page 1 read twice need not agree",
         "proof.py",
-        "            return _same(after, before)",
-        "            return True",
+        "if before is not None and after is not None and not _same(after, before):",
+        "if False:",
     ),
     Mutation(
         "rows of page 1 need not be delivered",

@@ -57,7 +57,7 @@ class Paginator:
     Args:
         style: how the endpoint pages.
         completeness: how much certainty to pay for. ``none``: pages only, keys are not read. ``count``: each identity
-            once, unique rows compared with the totals. ``prove``: as `guarantee.py` argues; costs up to 3 requests
+            once, unique rows compared with the totals. ``prove``: as `guarantee.py` argues; costs up to 4 requests
             more on a quiet list. ``best``: ``prove`` where the list allows an argument, else ``count``.
         page_size: rows to ask for; None leaves it to the server.
         keys: which fields identify a row. Without an identity only a list of one answer is proven.

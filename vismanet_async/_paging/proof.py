@@ -250,7 +250,10 @@ class Proof:
             raise ReadAnew(f"{len(count)} different rows came of a window of {window.total}")
 
     def _closing(self, first: Reply, window: WindowChain, count: KeyCount) -> Rule[Claim]:
-        """Close a reading after its window: at rest, two requests, or one if the end of everything was seen."""
+        """Close a reading after its window: at rest, two requests, or one if the end of everything was seen.
+
+        The look at page 1 of all counts once more, after the tail: one answer alone does not tell what the tail is.
+        """
         assert self._asker.size is not None
         whole, size = len(count), self._asker.size
         is_quiet = not window.fell and not self._is_strict
@@ -266,24 +269,21 @@ class Proof:
         tail = yield from self._tail(count)
         # a tail of an older state lacks what has left the window since, and a new row makes up for it in number
         is_quiet = is_quiet and not count.missing(list(first.names))
-        if is_quiet and first.total == len(count) and (window.total != first.total or whole <= size):
-            at_window = not self._descending and bool(tail or self._fresh or first.total != whole)
-            if (yield from self._is_as_before(first, window, at_window=at_window)) and self._fresh <= tail:
-                # a full tail ended with a page of another size: totals are not too low for ever
-                if len(tail) < size or self._asker.other_size(len(tail)) is None:
-                    yield from self._see_end_of(window, count)
-                if not window.fell:
-                    return _proven("the rows before the edge, and the rest in one answer", window)
+        is_quiet = is_quiet and first.total == len(count) and (window.total != first.total or whole <= size)
+        if is_quiet and (yield from self._is_as_before(first, window)) and self._fresh <= tail:
+            # a full tail ended with a page of another size: totals are not too low for ever
+            if len(tail) < size or self._asker.other_size(len(tail)) is None:
+                yield from self._see_end_of(window, count)
+            if not window.fell:
+                return _proven("the rows before the edge, and the rest in one answer", window)
         return (yield from self._rounds(window, count, tail))
 
-    def _is_as_before(self, first: Reply, window: WindowChain, *, at_window: bool) -> Rule[bool]:
-        """Return whether page 1 shows the same as at the start: of the window where that was read twice, or of all."""
+    def _is_as_before(self, first: Reply, window: WindowChain) -> Rule[bool]:
+        """Return whether page 1 shows the same as at the start: of all, and of the window where that was read twice."""
         before, after = window.first_look, window.first_page
-        if before is not None and after is not None and before is not after:
-            return _same(after, before)
-        before = after if at_window else first
-        look = yield from self._look(Scope.BELOW if at_window else Scope.ALL)
-        return before is not None and _same(look, before)
+        if before is not None and after is not None and not _same(after, before):
+            return False
+        return _same((yield from self._look(Scope.ALL)), first)
 
     def _rounds(self, window: WindowChain, count: KeyCount, tail: frozenset[bytes]) -> Rule[Claim]:
         """Close a busy reading: the tail before is part of the tail after, and all rows are in the window or there."""
