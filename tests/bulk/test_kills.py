@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KILLS = int(os.environ.get("VISMANET_KILLS", "4"))
-STRIDE = 1 if "VISMANET_KILLS" in os.environ else 8
+STRIDE = 1 if "VISMANET_KILLS" in os.environ else 12
 """Of the steps of the test that kills at each of them, every so many."""
 SIGKILLED = -9
 

@@ -299,7 +299,7 @@ async def test_jobs_of_a_killed_process_are_waited_for_until_its_leases_end(
     killed: Any = Killed(new_store())
     with anyio.CancelScope() as scope:
         async with bench_of(
-            sim, killed, clock, lease_seconds=300, border=lambda submitter: Cut(submitter, 9, False, scope)
+            sim, killed, clock, lease_seconds=150, border=lambda submitter: Cut(submitter, 9, False, scope)
         ) as first:
             job = await first.manager.submit(customers(first))
             await job

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.paging.virtual import Outcome
     from vismanet_async._paging.guarantee import Mode
 
-SCHEDULES = int(os.environ.get("VISMANET_SCHEDULES", "6000"))
+SCHEDULES = int(os.environ.get("VISMANET_SCHEDULES", "4000"))
 CHUNKS = 40
 FIRST_SEED = int(os.environ.get("VISMANET_FIRST_SEED", "0"))
 IN_ONE_TAIL = ("the rows before the edge, and the rest in one answer", "the rows before the edge, and the rest")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Search = Callable[["Worlds"], Counter[str]]
     CountAll = Callable[..., Counter[str]]
 
-STRIDE = int(os.environ.get("VISMANET_WORLDS_STRIDE", "61"))
+STRIDE = int(os.environ.get("VISMANET_WORLDS_STRIDE", "97"))
 CHUNKS = 8
 
 SMALL = tuple(configs())

@@ -38,7 +38,8 @@ def test_two_rounds_keep_every_promise() -> None:
     assert done["modified"] > 10
     assert done["created"] > 5
     assert done["files fetched"] > 5
-    assert done["jobs submitted"] > 2
+    # whatever the weather made of them
+    assert done["jobs submitted"] + sum(count for name, count in done.items() if name.startswith("submit: ")) > 2
     assert done["changes by others"] > 20
     assert sum(count for name, count in done.items() if name.startswith("cancelled: ")) > 5
     assert done["calls in outages: jobs"] > 5
