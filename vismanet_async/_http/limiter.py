@@ -1,6 +1,6 @@
 """Limits the requests in flight; the best limit is found by trial. `AdaptiveLimit` is pure, `ConcurrencyLimiter` waits.
 
-The service documents no limit (docs/facts.md 3). So the limit starts in the middle, where public clients are, is raised
+The service documents no limit (docs/facts.md 3). So the limit starts at 8, where a public client stops. It is raised
 while that raises throughput, lowered where answers only wait for one another, and halved when the server is overloaded.
 """
 

@@ -48,7 +48,9 @@ _TRIES: Final = 3
 _MOST_AHEAD: Final = 16  # requests that are planned before the answers in front of them have come
 _ENDS: Final = 2  # short answers that show the end
 _LOOKS: Final = 3  # at the front of a list whose newest changes may come first: two of them may be false
-_TOO_MANY_CHANGES: Final = "the list is in the order of its changes, and a page does not hold those since yesterday"
+_TOO_MANY_CHANGES: Final = (
+    "the list is in the order of its changes, and a page does not hold those of the last 13 hours"
+)
 _LONGEST: Final = 5  # times the page size in pages: beyond it, steps gain too little
 
 
@@ -133,7 +135,8 @@ class OverlapChain:
     ) -> None:
         self._order = RowOrder(edge_stamp)
         self._order.note(first)
-        self._has_weak_link = False  # by rows changed since the edge alone
+        self._is_weak = False  # the present answer shows no unchanged row from before the edge
+        self._has_weak_link = False
         self._looks = 0
         self._page_size = page_size
         self._margin = margin_of(page_size)
@@ -273,25 +276,25 @@ class OverlapChain:
 
     def _anchors(self, reply: Reply) -> bool:
         """Return whether the answer shows an unchanged row of the chain; in another order, nothing is proven."""
-        found = is_old = False
+        found = False
+        self._is_weak = True
         self._unchanged = set()
         offsets = {name: offset for offset, name in enumerate(reply.names)}
         for known in self._chain:
             there = [(offset, offsets[name]) for offset, name in enumerate(known.names) if name in offsets]
             places = [place for offset, place in there if known.mark(offset) == reply.mark(place)]
             found = found or bool(places)
-            is_old = is_old or any(self._order.is_old(reply, place) for place in places)
+            self._is_weak = self._is_weak and not any(self._order.is_old(reply, place) for place in places)
             self._unchanged.update(places)
             if places != sorted(places):
                 self.failure = "the order of the rows is not stable"
-        if self._order.is_by_change:
-            return is_old
-        self._has_weak_link = self._has_weak_link or not is_old
-        return found
+        return found and not (self._order.is_by_change and self._is_weak)
 
     def _extend(self, page: OverlapPage, reply: Reply) -> None:
         if page.start == 0:
             self._anchors(reply)  # none is needed: nothing precedes page 1
+        else:
+            self._has_weak_link = self._has_weak_link or self._is_weak
         self._deliver(attrs.evolve(reply, unchanged=frozenset(self._unchanged)))
         self._back = self._margin
         self._end = page.start + reply.rows

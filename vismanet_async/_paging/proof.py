@@ -252,22 +252,22 @@ class Proof:
     def _closing(self, first: Reply, window: WindowChain, count: KeyCount) -> Rule[Claim]:
         """Close a reading after its window: at rest, two requests, or one if the end of everything was seen.
 
-        The look at page 1 of all counts once more, after the tail: one answer alone does not tell what the tail is.
+        The tail is one answer and may be false, so page 1 of all is looked at once more after it.
         """
         assert self._asker.size is not None
         whole, size = len(count), self._asker.size
         is_quiet = not window.fell and not self._is_strict
         if is_quiet and window.is_everything:
-            # Of at most two false answers, either page 1 of all is none: there were no more rows than came. Or all but
-            # one of the window, its end and this look are true: after the end was seen there were no others, and only
-            # a copy of page 1 could make up for a page of it
+            # At most two answers are false. If page 1 of all is true, there were no more rows than came. Else at most
+            # one more is false, of the window, its end and this look: then there were no others after the end was seen,
+            # and only a copy of page 1 could hide that a page is missing.
             look = yield from self._look(Scope.BELOW)
             if window.first_page is not None and _same(look, first) and _same(look, window.first_page):
                 return _proven("the rows before the edge are all there are", window)
             _confirm(window, count, look)
             is_quiet = False
         tail = yield from self._tail(count)
-        # a tail of an older state lacks what has left the window since, and a new row makes up for it in number
+        # A tail of an older state lacks rows that have left the window since. New rows can make the numbers agree.
         is_quiet = is_quiet and not count.missing(list(first.names))
         is_quiet = is_quiet and first.total == len(count) and (window.total != first.total or whole <= size)
         if is_quiet and (yield from self._is_as_before(first, window)) and self._fresh <= tail:
@@ -302,7 +302,7 @@ class Proof:
             newer = yield from self._tail(count)
             if tail <= newer and (everything.total or 0) <= min(len(count), (below.total or 0) + len(newer)):
                 if newer:
-                    yield from self._tail(count)  # of three, one is true; and what is in it, or was before it, came
+                    yield from self._tail(count)  # the third: one is true, and the rows of all three were delivered
                 return _proven("the rows before the edge, and the rest", window)
             found = everything.total, below.total, newer
             if found == before:
