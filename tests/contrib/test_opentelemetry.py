@@ -261,9 +261,11 @@ async def test_a_job_is_one_trace_through_every_process(
         assert span.context.trace_id == int(job.id, 16)
     assert told(whole)["vismanet.job.id"] == job.id
     assert (told(whole)["vismanet.job.state"], told(whole)["http.response.status_code"]) == ("succeeded", 204)
-    # the first process may have asked once before it was closed
+    # the first process may have asked once before it was closed, or have been closed between the note in the store
+    # that it is about to ask (which counts) and its request
     before = exported.named("Background_GetBackgroundApiOperationByrequestId")
-    assert told(whole)["vismanet.job.polls"] == len(polls) + len(before)
+    asked = len(polls) + len(before)
+    assert told(whole)["vismanet.job.polls"] in {asked, asked + (not before)}
     assert whole.start_time is not None
     assert submission.end_time is not None
     assert whole.start_time < submission.end_time
