@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := .stamps
 
+# hundreds of processes start in the tests: what each compiles of the package anew is a sixth of the suite's time
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup lock browser demo quick lint test test-accel-off test-all test-repeat soak faults storm streams soak-paging mutate-paging fuzz openapi \
 	check docs pictures format bench bench-quick generate \

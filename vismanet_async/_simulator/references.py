@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 __all__ = ["referenced_table"]
 
@@ -52,6 +53,7 @@ _TEXTS: dict[str, str] = {
 }  # fmt: skip
 
 
+@cache
 def referenced_table(name: str) -> str | None:
     """Return the table that a field of this name points into, if any.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -58,14 +59,17 @@ _PARTS = {
 }
 
 
+@cache
+def _router() -> Router:
+    return Router(evolve(one, path=one.path.removeprefix("/api")) for one in load_orders().operations.values())
+
+
 class SalesOrders:
     """Answers `/api/v3/...`."""
 
     def __init__(self) -> None:
         self.catalog = load_orders()
-        self._router = Router(
-            evolve(one, path=one.path.removeprefix("/api")) for one in self.catalog.operations.values()
-        )
+        self._router = _router()
 
     def match(self, request: Request) -> Match | int:
         """Return the operation that a request means, or 404 or 405."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -42,13 +43,16 @@ def integer(name: str, random: Random) -> int:
 
 def text(name: str, facts: Mapping[str, Any], random: Random, country: sample_names.Country) -> object:
     """Return a text, an empty one, None or `LEFT_OUT`."""
-    made = _BY_FORMAT.get(facts.get("format", "")) or _BY_NAME.get(name.lower())
-    if made is None:
-        made = next((maker for pattern, maker in _BY_PATTERN if pattern.search(name)), _anything)
-    return made(random, country)
+    return _maker(name, facts.get("format", ""))(random, country)
 
 
 _Maker = Callable[[Random, sample_names.Country], object]
+
+
+@cache
+def _maker(name: str, form: str) -> _Maker:
+    made = _BY_FORMAT.get(form) or _BY_NAME.get(name.lower())
+    return made or next((maker for pattern, maker in _BY_PATTERN if pattern.search(name)), _anything)
 
 
 def _date(random: Random, _country: sample_names.Country) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,11 @@ __all__ = ["Simulator"]
 
 
 _MIB = 1024 * 1024
+
+
+@cache
+def _router() -> Router:
+    return Router(catalog_module.load().operations.values())
 
 
 class Simulator:
@@ -116,7 +122,7 @@ class Simulator:
         )  # fmt: skip
         self._service = Service(
             catalog,
-            Router(catalog.operations.values()),
+            _router(),
             self.tokens,
             self.behaviours,
             self._companies,
