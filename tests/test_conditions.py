@@ -126,3 +126,21 @@ def test_the_hour_that_comes_twice_is_widened_until_nothing_is_lost(zone: str) -
             assert {moment for moment in moments if matches(moment, wanted)} <= found
             widened += wire != local[wanted].isoformat()
     assert (widened > 0) == (zone != "UTC")
+
+
+@pytest.mark.parametrize("name", ["documentDate", "dueDate", "date", "docDate"])
+def test_a_day_in_the_books_is_never_moved_by_a_zone(name: str) -> None:
+    """Midnight in UTC is 01:00 in Oslo: from there on, the documents of that very day would be missing."""
+    with pytest.raises(RequestRefused, match=r"give the day, such as date\(2025, 1, 31\)"):
+        on_or_after(datetime(2025, 1, 31, tzinfo=UTC)).parameters(name, zone=OSLO)
+    assert on_or_after(date(2025, 1, 31)).parameters(name, zone=OSLO)[0] == (name, "2025-01-31")
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_a_time_in_the_hour_that_spring_skips_is_the_same_moment_in_any_zone(fold: int) -> None:
+    skipped = datetime(2025, 3, 30, 2, 30, fold=fold, tzinfo=OSLO)
+    own, other = (
+        on_or_after(each).parameters("lastModifiedDateTime", zone=OSLO) for each in (skipped, skipped.astimezone(UTC))
+    )
+    assert own == other
+    assert own[0][1] == f"2025-03-30T0{3 - 2 * fold}:30:00"

@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, cast
 
 import anyio
 import attrs
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Blocking"]
 
 T = TypeVar("T")
+_LOOK_SECONDS: Final = 0.5
+"""A signal that comes just before a thread begins to wait for a lock does not end the wait: so long Ctrl-C can take."""
 
 
 @attrs.define(eq=False)
@@ -34,6 +36,20 @@ class _Running(Generic[T]):
     ended: threading.Event = attrs.field(factory=threading.Event)
     notes: list[str] = attrs.field(factory=list)
     """What its end said beside the error, such as that a write may have been executed."""
+    leaving: BaseException | None = None
+    """`SystemExit` or `KeyboardInterrupt` that it raised: asyncio would end the loop, and with it what others run."""
+
+    def result(self) -> T:
+        """Wait for the end, and return or raise what it brought."""
+        assert self.future is not None
+        done = threading.Event()
+        self.future.add_done_callback(lambda _: done.set())
+        while not done.wait(_LOOK_SECONDS):
+            pass
+        found = self.future.result()
+        if self.leaving is not None:
+            raise self.leaving
+        return found
 
     def cancel(self) -> None:
         """Cancel it and wait until it has ended; its future is done before that."""
@@ -111,6 +127,13 @@ class Blocking:
         self._check()
         return self._iterate(source)
 
+    if not TYPE_CHECKING:  # a type checker names what is missing by itself
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say how the client is called through this, where somebody looks for what the client has."""
+            advice = f"; its client has: run(run.visma.{name}...)" if hasattr(VismaNet, name) else ""
+            raise AttributeError(f"Blocking has no attribute {name!r}{advice}", name=name, obj=self)
+
     def close(self) -> None:
         """Close the client and stop its event loop; closing again does nothing."""
         self._closing()
@@ -148,7 +171,7 @@ class Blocking:
                 else:
                     yield found
             if feeding.future is not None:
-                feeding.future.result()  # raises what ended the reading
+                feeding.result()  # raises what ended the reading
         finally:
             if os.getpid() == self._pid:  # a forked child that drops the iterator has nothing to cancel
                 feeding.cancel()
@@ -157,7 +180,8 @@ class Blocking:
     def _run(self, make: Callable[[], Awaitable[T]]) -> T:
         running: _Running[T] = _Running()
         try:
-            return self._start(running, make).result()
+            self._start(running, make)
+            return running.result()
         except BaseException as error:  # Ctrl-C here leaves the call running there
             running.cancel()
             for note in running.notes:
@@ -165,10 +189,13 @@ class Blocking:
                     error.add_note(note)
             raise
 
-    def _start(self, running: _Running[T], make: Callable[[], Awaitable[T]]) -> Future[T]:
+    def _start(self, running: _Running[T], make: Callable[[], Awaitable[T]]) -> None:
         async def tracked() -> T:
             try:
                 return await make()
+            except (SystemExit, KeyboardInterrupt) as error:
+                running.leaving = error
+                return cast("T", None)  # `result` raises it
             except BaseException as error:
                 running.notes += getattr(error, "__notes__", ())
                 raise
@@ -180,7 +207,6 @@ class Blocking:
             self._check()
             self._running.add(running)
             running.future = self._portal.start_task_soon(tracked)
-        return running.future
 
     def _check(self) -> None:
         if os.getpid() != self._pid:

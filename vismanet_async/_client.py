@@ -339,10 +339,10 @@ class VismaNet(Resources):
             >>> manifest.resources["customer"].rows, manifest.resources["customer"].verdict
             (40, 'proven')
         """
-        from vismanet_async._export.plan import ExportPlan  # noqa: PLC0415 - loaded by those who export
+        from vismanet_async._export.plan import plan_of  # noqa: PLC0415 - loaded by those who export
         from vismanet_async._export.run import Export  # noqa: PLC0415
 
-        plan = ExportPlan(resources=resources, to=to, **options)
+        plan = plan_of(resources, to, options, where="visma.export")
         export = Export(
             self, plan, company=self.tenant_id, base_url=self._options.base_url, observer=self._options.observer
         )

@@ -7,7 +7,7 @@ missing (docs/facts.md 5). Here both travel as one value, so neither can be left
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
@@ -76,12 +76,19 @@ class Condition(Generic[V_co]):
             `(name, value)` and `(nameCondition, operator)`.
 
         Raises:
-            RequestRefused: for an aware datetime without a declared zone, or text in a format the API cannot read.
+            RequestRefused: for an aware datetime without a declared zone, or on a day in the books (a parameter whose
+                name ends in `Date`), which in another zone would be another day; for text that the API cannot read.
 
         Examples:
             >>> on_or_after("2025-05-25").parameters("lastModifiedDateTime")
             (('lastModifiedDateTime', '2025-05-25'), ('lastModifiedDateTimeCondition', '>='))
         """
+        if isinstance(self.value, datetime) and self.value.tzinfo is not None and name.lower().endswith("date"):
+            raise RequestRefused(
+                f"{beside(name)}: {self.value.isoformat()} is a moment, and this a day in the books, which has no time "
+                f"zone: give the day, such as date({self.value.year}, {self.value.month}, {self.value.day}); nothing "
+                "was sent."
+            )
         return (name, _wire(self.value, beside(name), zone, self.operator)), (f"{name}Condition", self.operator)
 
 
@@ -156,7 +163,8 @@ def _datetime(value: datetime, name: str, zone: tzinfo | None, operator: Operato
                 "client the company's zone (time_zone=...) or pass a datetime without a zone; nothing was sent."
             )
         try:
-            value = _local(value.astimezone(zone), operator)
+            # by way of UTC: a time in the hour that spring skips is no other in its own zone than elsewhere
+            value = _local(value.astimezone(UTC).astimezone(zone), operator)
         except OverflowError:
             raise RequestRefused(f"{name}: {value.isoformat()} does not exist in {zone}; nothing was sent.") from None
     if value.microsecond % _MILLISECOND:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import aiohttp
 import msgspec
 import pytest
+from aioresponses import aioresponses
 
 from vismanet_async import UNSET, Created, StaticToken, Updated, VismaNet, errors
+from vismanet_async._http import wiring
 from vismanet_async._http.wiring import ensure_watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from aioresponses import aioresponses
 
 URL = "https://api.finance.visma.net/v1"
 
@@ -106,3 +106,13 @@ async def test_what_was_not_told_is_refused(client: VismaNet, visma_responses: a
 async def test_afterwards_all_is_as_before(visma: VismaNet) -> None:
     await ensure_watched()
     assert (await visma.customer.get("10000")).number == "10000"
+
+
+async def test_answers_without_the_fixture_are_told_to_take_it(
+    client: VismaNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "_proven", [])
+    with aioresponses() as answers:
+        answers.get(f"{URL}/customer/1", payload={"number": "1"})
+        with pytest.raises(errors.RequestRefused, match="take the fixture visma_responses"):
+            await client.customer.get("1")

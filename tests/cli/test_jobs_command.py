@@ -309,6 +309,8 @@ def test_a_webhook_ends_the_wait_of_another_process(jobs: Queue) -> None:
         (["prune", "--older-than", "long"], "90d"),
         (["settle", "nothing", "--as", "succeeded"], "no job nothing"),
         (["listen", "--port", "0", "--key-env", "NO_SUCH", "--header", "X"], "NO_SUCH"),
+        (["listen", "--port", "0", "--key-env", "PATH", "--header", "X", "--path", "hooks"], "begins with a slash"),
+        (["listen", "--port", "0", "--key-env", "PATH", "--header", "X Sig:"], "'X Sig:' cannot be"),
         (["list", "--store", "redis://x"], "store"),
     ],
 )

@@ -168,3 +168,27 @@ def test_a_key_that_cannot_be_used_fails_its_row_alone(shell: Shell, tmp_path: P
     assert upserted.stdout.startswith("5 rows: 2 unchanged, 3 failed")
     assert "--retry-failed" not in upserted.stdout  # which an upsert does not take: it sends failed rows in any case
     assert len(bodies(shell)) == 2
+
+
+def test_what_is_doubtful_is_told_with_its_row(shell: Shell, tmp_path: Path) -> None:
+    days = ("2025-01-01T00:00:00Z", "2025-01-01", "2025-02-01T00:00:00Z")
+    rows = "".join(f"{number},{day},10000\n" for number, day in enumerate(days))
+    file = wrote(tmp_path / "t.csv", f"k,documentDate,customerNumber\n{rows}")
+    argv = ("load", "customer_invoice", file, "--key", "k", "--dry-run")
+    lines = shell.inside(*argv).stderr.splitlines()
+    assert [line.partition(": document_date")[0] for line in lines] == [
+        f"vismanet: warning: {file}:{n}" for n in (2, 4)
+    ]
+    assert shell.inside(*argv, "--quiet").stderr == ""
+    records = [json.loads(line) for line in shell.inside(*argv, "--log-format", "json").stderr.splitlines()]
+    assert [each["level"] for each in records] == ["warning", "warning", "info"]
+
+
+def test_a_table_with_tabs_is_read_as_the_message_says(shell: Shell, tmp_path: Path) -> None:
+    argv = ("load", "customer", wrote(tmp_path / "t.csv", "k\tname\n1\ta\n"), "--key", "k", "--dry-run")
+    assert "give --delimiter 'tab'" in shell.inside(*argv).stderr
+    page = tmp_path / "page.html"
+    done = shell.inside(*argv, "--delimiter", "tab", "--report", str(page))
+    assert (done.returncode, done.stdout.split(",")[0]) == (0, "1 row")
+    assert f"Nothing was sent, and {page} not written: a run writes it." in done.stdout
+    assert not page.exists()

@@ -97,6 +97,8 @@ def test_that_holds_for_any_field_of_any_model(cls: Any, seed: int) -> None:
         ({"x": "\ud800"}, "half a surrogate pair"),
         ({"x": {1: "y"}}, "takes text, not int"),
         ({"x": object()}, "takes text, not object"),
+        ({"x\ud800": 1}, "the key .* of extra holds half a surrogate pair"),
+        (json.loads('{"x":' * 500 + "1" + "}" * 500), "is nested too deeply"),
         ({"": 1}, "takes the API's names of fields, not ''"),
         ({5: 1}, "takes the API's names of fields, not 5"),
     ],

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import sys
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,12 @@ from hypothesis import given, strategies as st
 from vismanet_async import ClientCredentials, VismaNet
 from vismanet_async._cli import main
 from vismanet_async._export.events import PageWritten, Progress, RequestEnded
+from vismanet_async._export.html_file import write_page
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.report import Report, run_many_reported, run_reported
 from vismanet_async._export.report_charts import Series, in_flight, latency_bars, line_chart, merged, thinned, ticks
 from vismanet_async._export.run import Export
+from vismanet_async.bulk import BulkReport
 from vismanet_async.errors import Attempt, Forbidden, IncompleteListing, TargetNotWritable
 from vismanet_async.simulator import Simulator
 
@@ -285,3 +288,26 @@ async def test_a_report_never_stands_among_the_files_of_an_export(place: str, tm
         assert simulator.requests.total == asked
         assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
         await run_reported(visma.export("customer", to=out), out / "report.html")
+
+
+def test_a_page_replaces_an_earlier_page_and_nothing_else(tmp_path: Path) -> None:
+    page, journal = tmp_path / "report.html", tmp_path / "journal.sqlite"
+    Report(title="First").write(page)
+    Report(title="Second").write(page)
+    assert "Second" in page.read_text("utf-8")
+    journal.write_bytes(b"SQLite format 3\0")
+    for write in (Report(title="x").write, BulkReport(title="x").write, partial(write_page, page="<html>")):
+        with pytest.raises(TargetNotWritable, match="no page that vismanet_async has written: it is left as it is"):
+            write(journal)
+    assert journal.read_bytes() == b"SQLite format 3\0"
+
+
+async def test_no_page_stands_among_the_data_of_an_export(tmp_path: Path) -> None:
+    async with company() as simulator, client(simulator) as visma:
+        await visma.export("supplier", to=tmp_path / "out")
+    (tmp_path / "manifest.json").write_text('{"name": "of a browser extension"}')
+    for place in (tmp_path / "out" / "supplier" / "new.html", tmp_path / "out" / "manifest.json"):
+        with pytest.raises(TargetNotWritable):
+            BulkReport(title="x").write(place)
+    BulkReport(title="x").write(tmp_path / "reports" / "of" / "mine.html")
+    BulkReport(title="x").write(tmp_path / "out" / "beside.html")

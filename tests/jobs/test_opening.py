@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from vismanet_async import StaticToken, VismaNet
 from vismanet_async._bulk.journal import SqliteJournal
 from vismanet_async._jobs.sql import engine as engine_module
 from vismanet_async._jobs.sql.store import SqlStore
@@ -318,3 +319,12 @@ def test_addresses_that_hold_no_password_are_read_as_they_are() -> None:
         url = engine_module.parse_address(address)
         assert url.password is None
         assert url.database == sa.make_url(address).database
+
+
+async def test_a_worker_does_not_wait_for_what_is_no_store(tmp_path: Path) -> None:
+    """A store that is away comes back; a file of another kind never becomes one."""
+    path = tmp_path / "ledger.txt"
+    path.write_text("somebody else's")
+    async with VismaNet(StaticToken("t", tenant_id="c"), job_store=path) as visma:
+        with pytest.raises(StoreNotUsable, match="another kind"):
+            await visma.jobs.run()

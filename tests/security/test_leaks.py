@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import io
 import logging
 import pickle
@@ -93,6 +94,16 @@ async def test_nothing_that_is_left_behind_holds_a_secret(sim: Simulator, tmp_pa
     assert len(left) > 20
     for secret in (SECRET, *tokens):
         assert not [text[:200] for text in left if secret in text]
+
+
+async def test_what_leads_to_the_secret_is_not_pickled(sim: Simulator, tmp_path: Path) -> None:
+    async with connected(sim, job_store=tmp_path / "jobs.sqlite") as visma:
+        for each in (visma, visma.customer.list(), visma.jobs):
+            with pytest.raises((TypeError, AttributeError)):
+                pickle.dumps(each)
+        for copied in (pickle.dumps, copy.deepcopy):
+            with pytest.raises(TypeError, match="make a client in the process that unpickles"):
+                copied(visma.customer.list())
 
 
 async def test_nothing_goes_to_a_host_that_an_answer_names(sim: Simulator, tmp_path: Path) -> None:

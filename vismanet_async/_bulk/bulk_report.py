@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from markupsafe import Markup
 
-from vismanet_async._arguments import refuse_irregular
 from vismanet_async._bulk.rows import GOOD, OUTCOMES
 from vismanet_async._clock import SystemClock
-from vismanet_async._export.files import write_atomically, writing
+from vismanet_async._export.html_file import write_page
 from vismanet_async._export.report_charts import Point, Series, bars, line_chart, thinned
 from vismanet_async._export.report_page import document, section, table
 
@@ -99,12 +98,10 @@ class BulkReport:
         """Write the page to a file, in one step.
 
         Raises:
-            TargetNotWritable: it cannot be written, or the path is no regular file.
+            TargetNotWritable: it cannot be written, or would replace something else than a page of ours, or the path is
+                no regular file.
         """
-        with writing(path):
-            refuse_irregular(path)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, self.html(summary).encode())
+        write_page(path, self.html(summary))
 
     @property
     def _seconds(self) -> float:

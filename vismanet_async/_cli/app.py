@@ -80,7 +80,7 @@ def diff(
     before_runs: int | None = None,
     after_runs: int | None = None,
     resource: _Several = None,
-    limit: int = 20,
+    limit: Annotated[int, Parameter(validator=Number(gte=0))] = 20,
     html: Path | None = None,
     json: bool = False,
 ) -> int:

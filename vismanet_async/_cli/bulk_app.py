@@ -118,7 +118,7 @@ def load(
     format
         What the file is; without it by the end of its name, and stdin is jsonl.
     delimiter
-        With --format csv or a FILE.csv: what is between the cells, such as ';'.
+        With --format csv or a FILE.csv: what is between the cells, one character such as ';', or the word tab.
     dry_run
         Name the mistakes of all rows and count the requests; send nothing. Needs no sign-in.
     """

@@ -174,12 +174,13 @@ async def _stopped_by_signals(run: BulkRun) -> AsyncIterator[None]:
                 tasks.cancel_scope.cancel()
 
 
-def told_rehearsal(rehearsal: Rehearsal, place: Callable[[int], str]) -> int:
+def told_rehearsal(rehearsal: Rehearsal, place: Callable[[int], str], *, report: Path | None = None) -> int:
     """Print what a rehearsal found, each mistake and each difference with its place, and return the exit code.
 
     Args:
         rehearsal: the rehearsal.
         place: file and row of a position.
+        report: the page that was asked for, which only a run writes.
     """
     for mistake in rehearsal.mistakes:
         for line in mistake.text.split("\n"):
@@ -191,5 +192,6 @@ def told_rehearsal(rehearsal: Rehearsal, place: Callable[[int], str]) -> int:
         print(f"... and {more:,} more")
     if (more := rehearsal.created + rehearsal.updated - len(rehearsal.changes)) > 0:
         print(f"... and {more:,} more that differ")
-    print(f"{rehearsal} Nothing was sent.")
+    unwritten = "" if report is None else f", and {report} not written: a run writes it"
+    print(f"{rehearsal} Nothing was sent{unwritten}.")
     return SOME_FAILED if rehearsal.mistakes_found else DONE

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vismanet_async._api.registry import find_resource
-from vismanet_async._arguments import refuse_irregular
 from vismanet_async._cli.exit_codes import DONE
 from vismanet_async._cli.streams import write_bytes
 from vismanet_async._export.diff import diff
 from vismanet_async._export.diff_page import DiffSummary, diff_page, value_text
-from vismanet_async._export.files import write_atomically, writing
+from vismanet_async._export.html_file import refuse_page, write_page
 from vismanet_async._export.target.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -46,8 +45,7 @@ def run_diff(
         runs: `before_runs` and `after_runs`.
     """
     if html is not None:
-        with writing(html):
-            refuse_irregular(html)
+        refuse_page(html)
     names = None if resources is None else [find_resource(name) for name in resources]
     once: list[str] = []
     if names is None and after is None and not any(runs.values()):
@@ -69,9 +67,7 @@ def run_diff(
             after=_side(after or before, runs.get("after_runs")),
             resources=compared,
         )
-        with writing(html):
-            html.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(html, page.encode())
+        write_page(html, page)
     if not as_json:
         lines = [*_table(summary, compared), *(f"{name}: one run, so nothing to compare with" for name in once)]
         write_bytes(("\n".join(lines) + "\n").encode())

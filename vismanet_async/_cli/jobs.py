@@ -26,7 +26,7 @@ from vismanet_async._jobs.core.states import OPEN, State
 from vismanet_async._jobs.core.transitions import TransitionError
 from vismanet_async._jobs.job import Job
 from vismanet_async._jobs.sql.store import SqlStore
-from vismanet_async._jobs.store import JobUnknown, StoreNotUsable
+from vismanet_async._jobs.store import ForeignStore, JobUnknown, StoreNotUsable
 from vismanet_async._settings import Settings
 from vismanet_async._tasks import unwrap_group
 from vismanet_async._webhooks.receiver import WebhookReceiver
@@ -294,7 +294,8 @@ def work(company: Company) -> int:
 async def _follow(visma: VismaNet, show: Callable[[Sequence[JobRecord]], None], *, until_settled: bool) -> None:
     """Work on the jobs that nobody else works on, and show all that were open at some time since.
 
-    With `until_settled` it ends when no job is open; without, it also outlives a store that is out of reach.
+    With `until_settled` it ends when no job is open; without, it also outlives a store that is out of reach, though not
+    one that is something else.
     """
     known: dict[str, JobRecord] = {}
     with unwrap_group():
@@ -304,7 +305,7 @@ async def _follow(visma: VismaNet, show: Callable[[Sequence[JobRecord]], None], 
                 try:
                     known = await _look(visma, known)
                 except StoreNotUsable as error:
-                    if until_settled:
+                    if until_settled or isinstance(error, ForeignStore):
                         raise
                     print(f"vismanet: trying again: {error}", file=sys.stderr, flush=True)
                 show([*known.values()])
@@ -340,6 +341,8 @@ def listen(
     work: bool,
 ) -> int:
     """Receive webhooks until interrupted."""
+    if not path.startswith("/"):
+        raise SettingsError(f"--path begins with a slash, unlike {path!r}: it is the path of the subscription's URL.")
     key = os.environ.get(key_env)
     if not key:
         raise SettingsError(f"--key-env {key_env}: that variable is not set; put the subscription's signing key in it.")

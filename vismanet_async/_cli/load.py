@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,9 +20,10 @@ from vismanet_async._cli.load_columns import Column, ColumnMap, columns_of, fill
 from vismanet_async._cli.load_input import InputRow, Table, open_table
 from vismanet_async._cli.load_reading import Numbered, Reading
 from vismanet_async._cli.load_results import LoadedRows
+from vismanet_async._cli.logs import tell_warning
 from vismanet_async._deferred import mark_used
 from vismanet_async._settings import Settings
-from vismanet_async.errors import RequestRefused
+from vismanet_async.errors import DoubtfulWrite, RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
@@ -65,6 +67,14 @@ class Load:
         Raises:
             RequestRefused: with every mistake of the row, a line each.
         """
+        with warnings.catch_warnings(record=True) as doubts:
+            warnings.simplefilter("always", DoubtfulWrite)
+            operation = self._operation(visma, row)
+        for doubt in doubts:
+            tell_warning(f"{self.table.source}:{row.number}: {doubt.message}")
+        return operation
+
+    def _operation(self, visma: VismaNet, row: InputRow) -> Operation[Any]:
         if row.fault is not None:
             raise RequestRefused(f"{row.fault}.")
         columns = self._columns_of(row)
@@ -342,7 +352,9 @@ async def _rehearse(load: Load, options: RunOptions, visma: VismaNet) -> int:
     else:
         drafts = Drafts(load, visma, sources)
         rehearsal = await visma.bulk.rehearse_upsert(load.resource, drafts, key=load.upsert, journal=journal)
-    return told_rehearsal(rehearsal, lambda position: f"{load.table.source}:{sources.number(position)}")
+    return told_rehearsal(
+        rehearsal, lambda position: f"{load.table.source}:{sources.number(position)}", report=options.report
+    )
 
 
 def _finder(load: Load, visma: VismaNet) -> Any:

@@ -73,8 +73,9 @@ def open_table(source: str, *, file_format: InputFormat | None, delimiter: str) 
     chosen = file_format or ("jsonl" if source == "-" else _BY_SUFFIX.get(Path(source).suffix.lower()))
     if chosen is None:
         raise RequestRefused(f"{source}: say what it is with --format csv, jsonl or parquet; nothing was sent.")
+    delimiter = "\t" if delimiter == "tab" else delimiter
     if len(delimiter) != 1 or delimiter in '"\r\n':
-        raise RequestRefused(f"--delimiter takes one character, not {delimiter!r}; nothing was sent.")
+        raise RequestRefused(f"--delimiter takes one character, or the word tab, not {delimiter!r}; nothing was sent.")
     try:
         if chosen == "parquet":
             return _parquet(source)
@@ -160,8 +161,9 @@ def _check_header(source: str, names: Sequence[str], delimiter: str) -> None:
     if not any(names):
         raise RequestRefused(f"{source} has no header: its first row names the columns; nothing was sent.")
     if len(names) == 1 and (other := next((each for each in ";\t," if each in names[0] and each != delimiter), None)):
+        said = repr("tab" if other == "\t" else other)
         raise RequestRefused(
-            f"{source} has one column, {names[0]!r}: give --delimiter {other!r} if that is between its cells; nothing "
+            f"{source} has one column, {names[0]!r}: give --delimiter {said} if that is between its cells; nothing "
             "was sent."
         )
     _refuse_twice(source, names)

@@ -11,19 +11,20 @@ import json
 import logging
 import sys
 import time
+import warnings
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import attrs
 
-from vismanet_async._cli.streams import Notices
-from vismanet_async.errors import RequestRefused
+from vismanet_async._cli.streams import Notices, is_quiet
+from vismanet_async.errors import DoubtfulWrite, RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["LOG_FLAGS", "LOG_OPTIONS", "Talk", "ended", "read_talk", "talking"]
+__all__ = ["LOG_FLAGS", "LOG_OPTIONS", "Talk", "ended", "read_talk", "talking", "tell_warning"]
 
 _PACKAGE: Final = "vismanet_async"
 _OWN: Final = f"{_PACKAGE}.cli"
@@ -109,6 +110,29 @@ def talking(talk: Talk) -> Iterator[None]:
     if not isinstance(notices, Notices):
         raise TypeError("stderr is not wrapped")
     notices.quiet = talk.quiet
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DoubtfulWrite)
+        warnings.showwarning = _show_warning
+        with _dated(notices, talk):
+            yield
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Say a warning as one line of ours: where in a library it was raised tells a user of the command line nothing."""
+    tell_warning(str(message))
+
+
+def tell_warning(text: str) -> None:
+    """Say that something is doubtful: a line on stderr, or a record of level warning where lines are dated."""
+    if not isinstance(sys.stderr, Notices) or sys.stderr.say_instead is None:
+        if not is_quiet(sys.stderr):
+            print(f"vismanet: warning: {text}", file=sys.stderr, flush=True)
+    else:
+        logging.getLogger(_OWN).warning("%s", text)
+
+
+@contextlib.contextmanager
+def _dated(notices: Notices, talk: Talk) -> Iterator[None]:
     if talk.format is None:
         yield
         return

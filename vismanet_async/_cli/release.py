@@ -108,7 +108,7 @@ async def _run(release: Release, options: RunOptions, settings: Settings, concur
                 retry_failed=options.retry_failed,
                 retry_unknown=options.retry_unknown,
             )
-            return told_rehearsal(rehearsal, lambda position: f"document {position}")
+            return told_rehearsal(rehearsal, lambda position: f"document {position}", report=options.report)
         run = visma.bulk.run(rows, journal=options.journal, find=find, **options.for_run())
         return await run_rows(visma, run, options)
 

@@ -59,7 +59,10 @@ def encode_write(value: WriteModel | Mapping[str, Any], cls: type[WriteModel], *
         UnknownName: a field that the catalog does not know, by its path, with the nearest names. Nothing was sent.
         RequestRefused: a value that the API would misread, by its path. Nothing was sent.
     """
-    return _ENCODER.encode(_object(value, cls, ROOT, creating=creating))
+    try:
+        return _ENCODER.encode(_object(value, cls, ROOT, creating=creating))
+    except RecursionError:
+        raise _refused("the body", "is nested too deeply, or holds itself") from None
 
 
 def encode_plain(value: Any) -> bytes:
@@ -139,6 +142,7 @@ def _extra(extra: Any, cls: type[Model], path: Place, *, creating: bool) -> dict
     for name in extra:
         if not isinstance(name, str) or not name:
             raise _refused(place, f"takes the API's names of fields, not {name!r}")
+        _whole_characters(name, f"the key {name!a} of {place}")
         if field := known.get(name.casefold()):
             raise _refused(place, f"names {name}, which {cls.__name__} has: give it as {field}, so that it is checked")
     return {name: _loose(each, place.item(repr(name)), creating=creating) for name, each in extra.items()}

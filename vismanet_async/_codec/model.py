@@ -156,6 +156,9 @@ class Record(Model):
         Of a record that was constructed or changed, its fields that are set, by the API's names; amounts are numbers
         with all their digits. `json.dumps` and most web frameworks would make floats of them, or refuse them.
 
+        A record does not change, but its lists can be changed in place: the server's bytes are what they were then. To
+        change a record, make another with `attrs.evolve`.
+
         Examples:
             >>> customer = await visma.customer.get("10000")
             >>> customer.to_json() == customer.raw_json

@@ -19,7 +19,7 @@ from vismanet_async._clock import Clock, SystemClock
 from vismanet_async._deferred import DeferredCall, mark_used
 from vismanet_async._export.companies import Company, companies_of
 from vismanet_async._export.events import Event, Progress, Published
-from vismanet_async._export.plan import ExportPlan
+from vismanet_async._export.plan import ExportPlan, plan_of
 from vismanet_async._export.run import Export, Source
 from vismanet_async._export.target.locations import join, parse_location
 from vismanet_async._export.target.manifest import Manifest
@@ -201,7 +201,10 @@ class ExportMany(DeferredCall[ManyOutcome]):
         self._at_once = anyio.Semaphore(side_by_side)
         self._runs = [
             self._make_run(
-                source, company, ExportPlan(resources=resources, to=join(to, company.name), **options), concurrency
+                source,
+                company,
+                plan_of(resources, join(to, company.name), options, where="visma.export_many"),
+                concurrency,
             )
             for company in self.companies
         ]

@@ -12,7 +12,7 @@ import attrs
 import msgspec
 
 from vismanet_async._api.registry import find_resource
-from vismanet_async._arguments import expect, expect_count, typed
+from vismanet_async._arguments import expect, expect_count, refuse_unknown, typed
 from vismanet_async._conditions import Condition
 from vismanet_async._export.deletions import Deletions, deletions_wanted, require_sweepable
 from vismanet_async._export.formats import FormatOptions
@@ -22,7 +22,7 @@ from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES
 from vismanet_async._export.target.locations import Location, RemotePath, parse_location
 from vismanet_async.errors import RequestRefused
 
-__all__ = ["Completeness", "ExportPlan", "filter_text"]
+__all__ = ["Completeness", "ExportPlan", "filter_text", "plan_of"]
 
 Completeness = Literal["best", "prove", "count", "none"]
 """What to show about each list: the most that it allows, that nothing was lost, that the counts agree, or nothing."""
@@ -192,3 +192,27 @@ class ExportPlan:
             *(() if self.deletions is None else ("deletions",)),
         ]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
+
+
+_OPTIONS: Final = tuple(field.name for field in attrs.fields(ExportPlan) if field.name not in {"resources", "to"})
+_ELSEWHERE: Final = dict.fromkeys(
+    ("filter", "filters", "where"), 'filters stand beside the names: {"customer": {"status": "Active"}}.'
+) | dict.fromkeys(
+    ("since", "updated_after"), "incremental=True reads what was changed since the last run; a date is a filter."
+)
+
+
+def plan_of(resources: Any, to: Any, options: Mapping[str, Any], *, where: str) -> ExportPlan:
+    """Return the plan that the arguments of a call make.
+
+    Args:
+        resources: as `ExportPlan` takes them, like `to` and `options`.
+        to: the target.
+        options: all others, by name.
+        where: what was called.
+
+    Raises:
+        TypeError: for an option that there is not, with the nearest ones; nothing was sent.
+    """
+    refuse_unknown(options, _OPTIONS, where=where, elsewhere=_ELSEWHERE)
+    return ExportPlan(resources=resources, to=to, **options)

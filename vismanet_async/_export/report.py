@@ -14,14 +14,13 @@ import anyio
 import attrs
 from anyio import to_thread
 
-from vismanet_async._arguments import refuse_irregular
 from vismanet_async._clock import SystemClock
 from vismanet_async._deferred import mark_used
 from vismanet_async._export.batch import CompanyDone, CompanyEvent, CompanyStarted, ManyOutcome
 from vismanet_async._export.events import PageWritten, Published, RequestEnded, ResourceDone, ResourceIncomplete
-from vismanet_async._export.files import refuse_in_export, write_atomically, writing
+from vismanet_async._export.files import refuse_in_export
+from vismanet_async._export.html_file import write_page
 from vismanet_async._export.report_page import page
-from vismanet_async._export.target.manifest import MANIFEST_NAME
 from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
@@ -143,15 +142,10 @@ class Report:
         """Write the page to a file atomically. Blocks.
 
         Raises:
-            TargetNotWritable: it cannot be written, or the path is no regular file: a link, a pipe, a device.
+            TargetNotWritable: it cannot be written, or would replace something else than a page of ours, or the path is
+                no regular file: a link, a pipe, a device.
         """
-        with writing(path):
-            refuse_irregular(path)
-            for export in path.absolute().parents:
-                if (export / MANIFEST_NAME).is_file():
-                    refuse_in_export(path, export)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, self.html().encode())
+        write_page(path, self.html())
 
     def _published(self, manifest: Manifest, company: str | None) -> None:
         self.manifests.append((company, manifest))

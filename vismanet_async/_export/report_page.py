@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
 
+from vismanet_async._export.html_file import PAGE_MARK
 from vismanet_async._export.report_charts import Series, bars, in_flight, latency_bars, line_chart, merged
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _DOCUMENT: Final = Markup("""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+{mark}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
@@ -83,7 +85,7 @@ def page(report: Report) -> str:
 
 def document(title: str, body: Markup) -> str:
     """Return a page that needs nothing but itself, and whose policy forbids scripts and network."""
-    return str(_DOCUMENT.format(title=title, css=Markup(_css()), body=body))  # noqa: S704 - our own file
+    return str(_DOCUMENT.format(mark=Markup(PAGE_MARK), title=title, css=Markup(_css()), body=body))  # noqa: S704 - our own file
 
 
 def _css() -> str:

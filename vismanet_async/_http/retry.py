@@ -68,6 +68,8 @@ _CAP_SECONDS: Final = 20.0
 _OK_BELOW: Final = 400
 _UNAVAILABLE: Final = frozenset({408, 502, 503, 504})
 _SERVER_ERRORS_FROM: Final = 500
+NOT_IMPLEMENTED: Final = 501
+"""Says that the server never does this (RFC 9110, 15.6.2): to ask again is of no use."""
 
 
 def fault_of(status: int) -> Fault | None:
@@ -80,7 +82,7 @@ def fault_of(status: int) -> Fault | None:
         return Fault.UNAUTHORIZED
     if status in _UNAVAILABLE:
         return Fault.UNAVAILABLE
-    return Fault.SERVER_ERROR if status >= _SERVER_ERRORS_FROM else None
+    return Fault.SERVER_ERROR if status >= _SERVER_ERRORS_FROM and status != NOT_IMPLEMENTED else None
 
 
 def next_delay(

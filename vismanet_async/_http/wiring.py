@@ -113,9 +113,19 @@ async def ensure_watched() -> None:
         pass
     finally:
         current_attempt.reset(before)
+    if not probe.connected and _is_patched():
+        raise RequestRefused(
+            "aiohttp.ClientSession is patched, so that nothing reports what was sent. In tests take the fixture "
+            "visma_responses instead of aioresponses() itself, or the simulator. Nothing was sent."
+        )
     if not probe.connected:
         raise _refused("does not ask its connector for connections in the known way")
     _proven.append(True)
+
+
+def _is_patched() -> bool:
+    """Return whether something, such as aioresponses, has put its own function in place of aiohttp's."""
+    return aiohttp.ClientSession._request.__module__ != aiohttp.ClientSession.__module__  # noqa: SLF001
 
 
 _proven: Final[list[bool]] = []

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from vismanet_async._jobs.leased_jobs import WATCH_SECONDS
-from vismanet_async._jobs.store import StoreNotUsable
+from vismanet_async._jobs.store import ForeignStore, StoreNotUsable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,6 +68,8 @@ class LeaseKeeper:
                 alive()
                 try:
                     await self._jobs.take_over(None)
+                except ForeignStore:
+                    raise  # waiting does not make it one of ours
                 except StoreNotUsable as error:
                     _log.warning(
                         "the job store is out of reach, trying again: %s", error, extra={"company": self._jobs.company}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vismanet_async._jobs.core.records import JobResult
     from vismanet_async._jobs.core.states import State
 
-__all__ = ["JobIdTaken", "JobStore", "JobUnknown", "LeaseLost", "Leased", "StoreNotUsable"]
+__all__ = ["ForeignStore", "JobIdTaken", "JobStore", "JobUnknown", "LeaseLost", "Leased", "StoreNotUsable"]
 
 
 class LeaseLost(VismaNetError):
@@ -45,6 +45,10 @@ class StoreNotUsable(VismaNetError, OSError):
     """
 
     job_id: str | None = None
+
+
+class ForeignStore(StoreNotUsable):
+    """What stands at the store's path is something else, untouched. Waiting does not help."""
 
 
 class JobIdTaken(StoreNotUsable):

@@ -17,6 +17,7 @@ from anyio.lowlevel import checkpoint
 
 from vismanet_async._http.answer import page_text
 from vismanet_async._http.rate_limit import http_date
+from vismanet_async._http.retry import NOT_IMPLEMENTED
 from vismanet_async._paging.buffer_pool import BufferPool
 from vismanet_async._paging.page_formats import PageFormatError
 from vismanet_async._paging.prefetch import PrefetchWindow
@@ -202,6 +203,8 @@ class Fetcher:
         try:
             response = await self._sender.send(self._request(request.query, self._buffer_pool.acquire))
         except (ServerError, ResponseLost, UnexpectedResponse) as error:
+            if isinstance(error, ServerError) and error.status == NOT_IMPLEMENTED:
+                raise
             if self.paginator.may_fail(request) and not isinstance(error, UnexpectedResponse):
                 await self._clock.sleep(_RETRY_PAUSE_SECONDS)
             self._in_flight -= 1

@@ -24,7 +24,7 @@ from aiohttp import web
 
 from vismanet_async._arguments import expect, expect_count, expect_parts, text_of
 from vismanet_async._clock import SystemClock
-from vismanet_async._jobs.core.background_header import JOB_HEADER
+from vismanet_async._jobs.core.background_header import HEADER_NAME, JOB_HEADER
 from vismanet_async._webhooks.events import known_event, parse_event
 from vismanet_async._webhooks.feedback import send_feedback
 from vismanet_async._webhooks.signing import signature_fits
@@ -173,12 +173,15 @@ class WebhookReceiver:
             clock: for tests.
 
         Raises:
-            SettingsError: when the key is empty, or a source is neither an address nor a network.
+            SettingsError: when the key is empty, the header's name cannot be one, or a source is neither an address nor
+                a network.
         """
         if hints is not None:
             expect_parts("hints", hints, ("hint",), "visma.jobs", error=SettingsError)
         expect("key", key, str, bytes, error=SettingsError)
         expect("signature_header", signature_header, str, error=SettingsError)
+        if not HEADER_NAME.fullmatch(signature_header):
+            raise SettingsError(f"signature_header is the name of a header, which {signature_header!r} cannot be.")
         expect_count("body_limit_bytes", body_limit_bytes, error=SettingsError)
         if isinstance(sources, str) or not (sources is None or isinstance(sources, Iterable)):
             raise SettingsError(f"sources takes a list of addresses and networks, not {text_of(sources)}.")

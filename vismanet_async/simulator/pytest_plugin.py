@@ -109,6 +109,8 @@ def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
 
     options: dict[str, Any] = {"rows": dict.fromkeys(SPECS, _SMALL), "clock": VirtualClock()}
     for marker in reversed(list(request.node.iter_markers(_MARKER))):
+        if marker.args:
+            raise pytest.UsageError(f"@pytest.mark.{_MARKER} takes the Simulator's arguments by name, such as rows=...")
         rows = {**options["rows"], **marker.kwargs.get("rows", {})}
         options.update(marker.kwargs, rows=rows)
     return options

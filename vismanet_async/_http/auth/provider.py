@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 import anyio
 
@@ -65,6 +65,14 @@ class TokenProvider:
         self._random = random
         self._static = credentials.static_token()
         self._session = credentials.session()
+
+    def __reduce__(self) -> NoReturn:
+        """Raise `TypeError`: what a client makes leads here, and a pickle of it would hold the secret as plain text."""
+        raise TypeError(
+            "a client, and the calls, lists and jobs that it made, cannot be pickled or copied deeply: they hold its "
+            "secret and its connections. Pickle what they are made of, and make a client in the process that unpickles "
+            "it."
+        )
 
     @property
     def renewable(self) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._jobs.core.states import Notify
 
-__all__ = ["JOB_HEADER", "background_header", "ordering_key"]
+__all__ = ["HEADER_NAME", "JOB_HEADER", "background_header", "ordering_key"]
 
 JOB_HEADER: Final = "X-Vismanet-Job"
 """The name under which our own id comes back in the webhook's headers."""
@@ -22,7 +22,7 @@ REFERENCE_HEADER: Final = "X-Vismanet-Reference"
 _LONGEST_REFERENCE: Final = 200
 _LONGEST_HEADER: Final = 4000
 """Characters of the whole value. No limit is published; servers commonly take 8 kB for all headers together."""
-_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """A header's name (RFC 9110, 5.6.2)."""
 _RESERVED: Final = re.compile(r"x-visma.*|content-.*|transfer-encoding|host|connection|authorization", re.IGNORECASE)
 """Names that the webhook has already: the SDK's own and the signature's, and those of HTTP itself."""
@@ -62,7 +62,7 @@ def background_header(
 def _check_headers(headers: Mapping[str, str]) -> None:
     known: set[str] = set()
     for name, value in headers.items():
-        if not _TOKEN.fullmatch(name):
+        if not HEADER_NAME.fullmatch(name):
             raise RequestRefused(f"{name!r} cannot be the name of a header. Nothing was sent.")
         if _RESERVED.fullmatch(name):
             raise RequestRefused(

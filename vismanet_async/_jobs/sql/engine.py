@@ -23,7 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from vismanet_async._jobs.store import StoreNotUsable
+from vismanet_async._jobs.store import ForeignStore, StoreNotUsable
 from vismanet_async.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -200,12 +200,12 @@ class Database:
             names = _names_in(path.resolve())
         except sqlite3.Error as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
-                raise StoreNotUsable(
+                raise ForeignStore(
                     f"the {self._name} {path} is a file of another kind; nothing was changed."
                 ) from error
             return frozenset()  # opening it to be written says what is wrong
         if self._is_foreign is not None and self._is_foreign(names):
-            raise StoreNotUsable(
+            raise ForeignStore(
                 f"the {self._name} {path} is another database: it holds {min(names)!a}. Nothing was changed or sent. "
                 f"Give the {self._name} a file of its own."
             )
@@ -234,7 +234,7 @@ class Database:
                 )
             return False
         if not path.is_file():
-            raise StoreNotUsable(f"the {self._name} {path} is not a regular file; nothing was changed.")
+            raise ForeignStore(f"the {self._name} {path} is not a regular file; nothing was changed.")
         if not os.access(path, os.R_OK | os.W_OK):
             raise StoreNotUsable(f"the {self._name} {path} cannot be read and written; nothing was changed.")
         return table in self._names_in(path)
@@ -293,7 +293,7 @@ class Database:
                 return await self._engine.connect()
             except DBAPIError as error:
                 if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-                    raise StoreNotUsable(
+                    raise ForeignStore(
                         f"the {self._name} {self.shown} is a file of another kind; nothing was changed."
                     ) from error
                 if not _is_busy(error.orig) or time.monotonic() >= until:
@@ -371,7 +371,7 @@ def _make_file(path: Path, name: str) -> None:
     except OSError as error:
         raise StoreNotUsable(f"the {name} {path} cannot be made: {error.strerror}.") from error
     if not regular:
-        raise StoreNotUsable(f"the {name} {path} is not a regular file; nothing was changed.")
+        raise ForeignStore(f"the {name} {path} is not a regular file; nothing was changed.")
     if empty:
         _make_private(path, name)
 
