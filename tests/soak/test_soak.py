@@ -33,19 +33,13 @@ def test_two_rounds_keep_every_promise() -> None:
     assert not record.wrong, record.as_dict()
     assert record.rounds == 2
     assert sum(record.faults.values()) > 5
+    # how often each came depends on the machine; that each came does not
     done = record.counts
-    assert done["exports published"] > 2
-    assert done["modified"] > 10
-    assert done["created"] > 5
-    assert done["files fetched"] > 5
-    # whatever the weather made of them
-    assert done["jobs submitted"] + sum(count for name, count in done.items() if name.startswith("submit: ")) > 2
-    assert done["changes by others"] > 20
-    assert sum(count for name, count in done.items() if name.startswith("cancelled: ")) > 5
-    assert done["calls in outages: jobs"] > 5
-    assert done["calls in outages: objects"] > 5
-    assert done["shared exports published"] > 0
-    assert done["looks at shared exports"] > 20
+    work = ("exports published", "modified", "created", "files fetched", "shared exports published")
+    weather = ("changes by others", "calls in outages: jobs", "calls in outages: objects", "looks at shared exports")
+    assert {name: done[name] for name in (*work, *weather) if not done[name]} == {}
+    for beginning in (("jobs submitted", "submit: "), ("cancelled: ",)):  # a job, or what the weather made of it
+        assert any(count for name, count in done.items() if name.startswith(beginning)), beginning
 
 
 @asynccontextmanager
