@@ -26,9 +26,11 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.clients import CLIENTS
 from benchmarks.job import Job, Task
 from benchmarks.measure import Server
 from benchmarks.pinned import PINNED, ROOT, commit_of, folder_of
+from vismanet_async._export.sinks import parts  # of whichever folder Python runs in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,8 +111,6 @@ class Clocks:
 
 
 def _wrap_all(clocks: Clocks) -> None:
-    from vismanet_async._export.sinks import parts
-
     opened = parts.OpenPart.__init__
 
     def with_clocks(self: Any, *args: Any, **options: Any) -> None:
@@ -126,8 +126,6 @@ def _wrap_all(clocks: Clocks) -> None:
 
 def _measure(client: str, url: str) -> dict[str, float]:
     """Return the milliseconds of processor time that a page takes in each stage."""
-    from benchmarks.clients import CLIENTS
-
     module, _, function = CLIENTS[client].entry.partition(":")
     run = getattr(importlib.import_module(module), function)
     clocks = Clocks()
@@ -139,12 +137,15 @@ def _measure(client: str, url: str) -> dict[str, float]:
         await run(task)
         return time.thread_time() - began
 
-    for _ in range(2):  # the first time, code is imported and memory is new
+    def once() -> tuple[float, float]:
         clocks.seconds.clear()
         with tempfile.TemporaryDirectory() as out:
             began = time.process_time()
             loop = asyncio.run(on_the_loop(Task(job=_JOB, client=client, server=url, out=Path(out))))
-            process = time.process_time() - began
+            return loop, time.process_time() - began
+
+    once()  # imports code, and its memory is new
+    loop, process = once()
     if client == "bytes":
         return {": ".join(_BARE): process * 1000 / _JOB.pages}
     known = sum(seconds for stage, seconds in clocks.seconds.items() if stage.startswith(_LOOP))
