@@ -37,6 +37,7 @@ _HEADINGS: dict[str, tuple[str, str]] = {
     "grown_mb": ("grown MB", "{:.0f}"),
     "requests": ("requests", "{:.0f}"),
     "loop_p99_ms": ("held p99 ms", "{:.1f}"),
+    "loop_p99_cpu_ms": ("of it CPU, p99 ms", "{:.1f}"),
     "loop_max_ms": ("held max ms", "{:.1f}"),
     "import_ms": ("import ms", "{:.0f}"),
     "import_mb": ("import MB", "{:.1f}"),

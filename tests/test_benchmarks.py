@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from time import thread_time
 
 import pytest
 
 from benchmarks.against import SUBJECTS, paired, touched
 from benchmarks.clients import CLIENTS
 from benchmarks.groups import GROUPS, Group
+from benchmarks.stages import STAGES, Clocks
 
 PACKAGE = Path(__file__).parents[1] / "vismanet_async"
 
@@ -29,3 +32,33 @@ def test_a_change_is_measured_where_it_can_be_felt() -> None:
     assert touched([]) == list(SUBJECTS)
     for folder in {folder for each in SUBJECTS for folder in each.folders}:
         assert any(str(path.relative_to(PACKAGE)).startswith(folder) for path in PACKAGE.rglob("*.py")), folder
+
+
+def test_stages_are_functions_that_there_are() -> None:
+    for _, _, where, name in STAGES:
+        module, _, owner = where.partition(":")
+        found = importlib.import_module(module)
+        assert callable(getattr(getattr(found, owner) if owner else found, name)), f"{where}.{name}"
+
+
+def test_a_stage_within_a_stage_is_counted_once() -> None:
+    def busy() -> None:
+        until = thread_time() + 0.01
+        while thread_time() < until:
+            pass
+
+    class Page:
+        def inner(self) -> None:
+            busy()
+
+        def outer(self) -> None:
+            self.inner()
+
+    clocks = Clocks()
+    clocks.wrap(Page, "inner", "inside")
+    clocks.wrap(Page, "outer", "around")
+    began = thread_time()
+    Page().outer()
+    took = thread_time() - began
+    assert 0.01 <= clocks.seconds["inside"] <= took
+    assert 0 <= clocks.seconds["around"] <= took - clocks.seconds["inside"]

@@ -11,6 +11,7 @@ import asyncio
 import json
 from contextlib import aclosing
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -20,14 +21,16 @@ from tests.api.support import Recorder, reply
 from tests.paging.live import Live, keys, live
 from tests.support.clock import VirtualClock
 from vismanet_async._api.models import Customer
+from vismanet_async._codec.decode import decode_rows
 from vismanet_async._http.http_attempt import HttpAttempt
 from vismanet_async._http.message import Response, no_headers
 from vismanet_async._operation import OperationSpec
-from vismanet_async._paging import page_formats
+from vismanet_async._paging import listing as listing_module, page_formats
 from vismanet_async._paging.fetcher import Progress
 from vismanet_async._paging.list_spec import FrozenFilter, ListSource
 from vismanet_async._paging.listing import Listing, Page
 from vismanet_async._paging.page_formats import PageReader
+from vismanet_async._paging.paginator import Paginator
 from vismanet_async.errors import (
     DeadlineExceeded,
     IncompleteListing,
@@ -319,6 +322,49 @@ async def test_a_page_is_read_after_the_request_that_takes_its_place_has_left(
     await customers(site, completeness="count", expected_rows=ROWS)
     assert sent_before[1] > sent_before[0], "pages land together, and are read one by one"
     assert sent == -(-ROWS // SIZE)
+
+
+async def test_other_tasks_run_between_the_steps_of_a_page(site: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Splitting a page, reading its keys and the rest take a millisecond or two each."""
+    log: list[str] = []
+    steps = {PageReader: ("read",), Paginator: ("read_keys", "receive_page")}
+    for owner, names in steps.items():
+        for name in names:
+            monkeypatch.setattr(owner, name, logged(log, name, getattr(owner, name)))
+    reading = asyncio.create_task(customers(site, completeness="count").all())
+    while not reading.done():
+        log.append("others")
+        await asyncio.sleep(0)
+    assert keys(await reading) == truth(site)
+    taken = [name for name in log if name != "others"]
+    assert taken == ["read", "read_keys", "receive_page"] * -(-ROWS // SIZE)
+    assert all("others" in {one, other} for one, other in pairwise(log)), "two steps in a row hold the loop"
+
+
+def logged(log: list[str], name: str, step: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(*args: Any, **options: Any) -> Any:
+        log.append(name)
+        return step(*args, **options)
+
+    return wrapped
+
+
+@pytest.mark.parametrize(("bound", "most"), [(1, 1), (10_000, 5), (10**9, SIZE)])
+async def test_rows_are_decoded_in_slices_of_so_much_text(
+    site: Live, bound: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slices: list[list[Any]] = []
+
+    def decoded(rows: list[Any], model: type[Any]) -> list[Any]:
+        slices.append(rows)
+        return decode_rows(rows, model)
+
+    monkeypatch.setattr(listing_module, "decode_rows", decoded)
+    monkeypatch.setattr(listing_module, "_SLICE_BYTES", bound)
+    assert keys(await customers(site)) == truth(site)
+    assert max(map(len, slices)) <= most
+    assert all(len(rows) == 1 or sum(map(len, rows)) <= bound * 1.1 for rows in slices)
+    assert sum(map(len, slices)) == ROWS
 
 
 async def test_a_timeout_is_for_one_page(site: Live) -> None:

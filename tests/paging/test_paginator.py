@@ -514,6 +514,25 @@ def test_a_failed_page_that_is_no_longer_within_the_list_holds_no_rows_back(mode
     assert sorted(set(numbers)) == [1, 2, 3, 7]
 
 
+def test_keys_are_read_ahead_for_what_is_still_needed() -> None:
+    server, paginator = quiet(6), paginator_of("count")
+    first = asked(paginator)
+    answer = server.answer(first.query)
+    keys = paginator.read_keys(first, answer)
+    assert keys is not None
+    assert len(keys) == len(answer.rows)
+    ahead = paginator.receive_page(first, answer, keys)
+    plain = paginator_of("count")
+    assert ahead == plain.receive_page(asked(plain), answer)
+    second = asked(paginator)
+    paginator._begin()
+    nameless = PageAnswer([json_row(n=1)], 6, None, None, b"")
+    assert paginator.read_keys(second, nameless) is None, "an answer to a plan that was given up may be anything"
+    assert paginator.receive_page(second, nameless) == []
+    with pytest.raises(ValueError, match="not in flight"):
+        paginator.read_keys(second, nameless)
+
+
 def test_a_request_is_answered_once() -> None:
     paginator = paginator_of("count")
     request = asked(paginator)

@@ -31,7 +31,7 @@ class SerialWriter:
         """How many items are finished."""
         self._work = work
         self._queue: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
-        self._free = anyio.Semaphore(_READY)
+        self._free = anyio.Semaphore(_READY, fast_acquire=True)
         self._loop = asyncio.get_running_loop()
 
     async def submit(self, *args: Any) -> None:

@@ -116,7 +116,7 @@ class SessionPool:
         """The way out of this machine."""
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._body_read_lock = anyio.Lock()
+        self._body_read_lock = anyio.Lock(fast_acquire=True)
         self._closed = False
 
     @property

@@ -174,6 +174,7 @@ class Fetcher:
                     self._in_flight += 1
                     self._requests += 1
                     group.start_soon(self._fetch, request)
+                    await checkpoint()  # one after the other: to begin a wave at once would hold the loop
                 if not self.paginator.done:
                     await self._wakeup.wait()
             # what is still in flight was asked for by a plan that was given up
@@ -226,7 +227,7 @@ class Fetcher:
         self._wakeup.set()
 
     async def _parse_loop(self) -> None:
-        """Parse received pages in two steps, yielding to the loop so that follow-up requests are sent first."""
+        """Parse received pages step by step, yielding to the loop so that follow-up requests are sent first."""
         while not self.paginator.done:
             if not self._received:
                 self._received_event = anyio.Event()
@@ -250,9 +251,12 @@ class Fetcher:
             if not self.paginator.receive_error(request, error):
                 raise
         else:
-            await checkpoint()  # requests may be sent between the two steps
+            await checkpoint()  # each step takes a millisecond or two, and other tasks run between them
             with page_errors(self._operation):
-                deliveries = self.paginator.receive_page(request, answer)
+                keys = self.paginator.read_keys(request, answer)
+            await checkpoint()
+            with page_errors(self._operation):
+                deliveries = self.paginator.receive_page(request, answer, keys)
             before, self._busy_until = self._busy_until, time.thread_time()
             self._prefetch.loop_time(self._busy_until - before)
             self._received.popleft()

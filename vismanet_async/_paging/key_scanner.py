@@ -231,13 +231,17 @@ class _SuffixScanner:
         """Parse all suffixes of a page at once; return a column for each member, None for another layout."""
         ends = [start - 1 for start in rows.starts[1:]]
         ends.append(rows.end)
+        body = rows.body
         if self.fixed_length:
-            columns = self._parsed(rows, [end - self.typical_len for end in ends], ends)
+            length = self.typical_len - 1  # without the comma
+            columns = self._parsed([body[end - length : end] for end in ends])
             if columns is not None:
                 return columns
             self.fixed_length = False
         places = self._places(rows, ends)
-        return None if min(places) < 0 else self._parsed(rows, places, ends)
+        if min(places) < 0:
+            return None
+        return self._parsed([body[at + 1 : end] for at, end in zip(places, ends, strict=True)])
 
     def _places(self, rows: Rows, ends: Sequence[int]) -> list[int]:
         """Return where the suffixes begin; -1 for a row without one."""
@@ -248,9 +252,7 @@ class _SuffixScanner:
             places = [at if at >= 0 else find(mark, *span) for at, *span in zip(places, rows.starts, ends, strict=True)]
         return places
 
-    def _parsed(self, rows: Rows, places: Sequence[int], ends: Sequence[int]) -> dict[str, Sequence[Any]] | None:
-        body = rows.body
-        suffixes = [body[at + 1 : end] for at, end in zip(places, ends, strict=True)]
+    def _parsed(self, suffixes: list[Any]) -> dict[str, Sequence[Any]] | None:
         suffixes[0] = b"[{" + suffixes[0]  # brackets around the joined text would copy it once more
         suffixes[-1] += b"]"
         try:
@@ -258,6 +260,6 @@ class _SuffixScanner:
         except _UNREADABLE:
             return None
         # a suffix that began in the row before would make two records
-        if len(records) != len(rows):
+        if len(records) != len(suffixes):
             return None
         return {name: list(map(attrgetter(at), records)) for name, at in self.members.items()}

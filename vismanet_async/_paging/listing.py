@@ -22,6 +22,7 @@ from vismanet_async._paging.list_requests import ListRequests
 from vismanet_async._paging.options import ListingOptions
 from vismanet_async._paging.page_formats import PageAnswer, PageReader
 from vismanet_async._paging.protocol import TRIES
+from vismanet_async._paging.row_scanner import lengths
 from vismanet_async._paging.wave_fetcher import WaveFetcher
 from vismanet_async.errors import IncompleteListing, RequestRefused, UnexpectedResponse
 
@@ -40,12 +41,12 @@ __all__ = ["Listing", "Page"]
 
 T = TypeVar("T")
 
-_SLICE_ROWS: Final = 100
+_SLICE_BYTES: Final = 128 * 1024
+"""Rows decoded in one iteration of the event loop, by their JSON text: 50 customers, which take 1.5 ms."""
 _OWN_PARAMETERS: Final = frozenset(
     {"pageNumber", "pageSize", "pageIndex", "lastModifiedDateTime", "lastModifiedDateTimeCondition"}
 )
 """What a reading sets: another value would make its argument false."""
-"""Rows decoded in one iteration of the event loop: about 3 ms of typed customers."""
 
 
 @attrs.frozen
@@ -371,8 +372,10 @@ class Listing(DeferredCall[list[T]], ListFrames, Generic[T]):
         return f"{rows} rows and a total of {total}"
 
     async def _decoded(self, delivery: Delivery) -> AsyncIterator[list[T]]:
-        for start in range(0, len(delivery.rows), _SLICE_ROWS):
-            yield await self._decode_slice(delivery.rows[start : start + _SLICE_ROWS])
+        rows = delivery.rows
+        slice_rows = max(1, len(rows) * _SLICE_BYTES // sum(lengths(rows)))
+        for start in range(0, len(rows), slice_rows):
+            yield await self._decode_slice(rows[start : start + slice_rows])
 
     async def _decode_slice(self, rows: Sequence[RawRow]) -> list[T]:
         decoded: list[T] = decode_rows(rows, self._source.model())

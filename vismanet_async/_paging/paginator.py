@@ -27,10 +27,10 @@ import attrs
 from vismanet_async._paging.asks import Ask, Claim, Reply, Scope
 from vismanet_async._paging.cost_limit import CostLimit
 from vismanet_async._paging.guarantee import Completeness, Mode, safe_boundary
-from vismanet_async._paging.keys import KeyReader, RowKeys, row_digest, stamp_of
+from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, row_digest, stamp_of
 from vismanet_async._paging.page_formats import PAGE_NUMBER, Metadata, PageAnswer, PageStyle
 from vismanet_async._paging.proof import Proof
-from vismanet_async._paging.request_log import PageRequest, RequestLog
+from vismanet_async._paging.request_log import PageRequest, RequestLog, SentRequest
 from vismanet_async._paging.row_pipeline import RowPipeline
 from vismanet_async._paging.scope_filters import ModifiedFilter, ScopeFilters
 from vismanet_async._paging.single_pass import SinglePass
@@ -227,20 +227,38 @@ class Paginator:
             self._boundary = boundary
             self._begin()
 
-    def receive_page(self, request: PageRequest, answer: PageAnswer) -> list[Delivery]:
-        """Process an answer; return the rows that can be delivered now.
+    def read_keys(self, request: PageRequest, answer: PageAnswer) -> PageKeys | None:
+        """Return the keys of an answer's rows, for `receive_page`: half of its work, which can be done ahead of it.
+
+        Returns:
+            the keys; None for an answer that is not needed any more.
 
         Raises:
             PageFormatError: a row lacks its identity. The traversal cannot continue.
             ValueError: the request is not in flight.
         """
+        sent = self._requests.sent(request)
+        return None if self._is_stale(sent) else self._rows.read_keys(answer, sent.ask.scope)
+
+    def receive_page(self, request: PageRequest, answer: PageAnswer, keys: PageKeys | None = None) -> list[Delivery]:
+        """Process an answer; return the rows that can be delivered now.
+
+        Args:
+            request: the answered one.
+            answer: its rows and totals.
+            keys: what `read_keys` returned for them; read now if left out.
+
+        Raises:
+            PageFormatError, ValueError: as by `read_keys`.
+        """
         sent = self._requests.take(request)
-        if self.done or sent.plan is not self._plan:
+        if self._is_stale(sent):
             return []
+        if keys is None:
+            keys = self._rows.read_keys(answer, sent.ask.scope)
         self._pages += 1
         self._requests.moment += 1
         self._cost.note_answer(rows=len(answer.rows), total=answer.total, max_page_size=answer.max_page_size)
-        keys = self._rows.read_keys(answer, sent.ask.scope)
         watermark = keys.newest_until(self._latest)
         self._rows.newest = max(self._rows.newest, watermark)
         self._note_total(sent.ask.scope, answer.total)
@@ -267,6 +285,9 @@ class Paginator:
             self._plan.receive(reply, first, last)
         self._finish_if_claimed()
         return self._rows.outbox.take()
+
+    def _is_stale(self, sent: SentRequest) -> bool:
+        return self.done or sent.plan is not self._plan
 
     def _lacks_a_total(self, reply: Reply) -> bool:
         """Return whether rows are to be counted that no total counts: overlapping pages show more for little more."""

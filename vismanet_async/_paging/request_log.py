@@ -69,15 +69,21 @@ class RequestLog:
         self._sent[self.count] = SentRequest(ask, self.moment, plan)
         return PageRequest(number=self.count, page=ask.page, query=query)
 
-    def take(self, request: PageRequest) -> SentRequest:
-        """Return what a request was sent for; it is no longer in flight.
+    def sent(self, request: PageRequest) -> SentRequest:
+        """Return what a request was sent for.
 
         Raises:
             ValueError: the request is not in flight.
         """
-        sent = self._sent.pop(request.number, None)
+        sent = self._sent.get(request.number)
         if sent is None:
             raise ValueError(f"request {request.number} is not in flight: it was answered already or never given out")
+        return sent
+
+    def take(self, request: PageRequest) -> SentRequest:
+        """Return what a request was sent for, as `sent` does; it is no longer in flight."""
+        sent = self.sent(request)
+        del self._sent[request.number]
         return sent
 
     def may_fail(self, request: PageRequest) -> bool:
