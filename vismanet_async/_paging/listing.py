@@ -373,7 +373,7 @@ class Listing(DeferredCall[list[T]], ListFrames, Generic[T]):
 
     async def _decoded(self, delivery: Delivery) -> AsyncIterator[list[T]]:
         rows = delivery.rows
-        slice_rows = max(1, len(rows) * _SLICE_BYTES // sum(lengths(rows)))
+        slice_rows = max(1, len(rows) * _SLICE_BYTES // max(1, sum(lengths(rows))))
         for start in range(0, len(rows), slice_rows):
             yield await self._decode_slice(rows[start : start + slice_rows])
 
