@@ -116,7 +116,10 @@ def to_json(record: Model) -> bytes:
 def _object(value: Any, cls: type[Model], path: Place, *, creating: bool) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for field, each in _given(value, cls, path):
-        given[field.json] = _field(field, each, path.field(field), creating=creating)
+        if field.is_text and type(each) is str and each.isascii():  # as most are: nothing of it could be refused
+            given[field.json] = {"value": each} if field.wrapped else each
+        else:
+            given[field.json] = _field(field, each, path.field(field), creating=creating)
     for field in _needed(cls):
         if given.get(field.json) is None:
             raise _refused(path.field(field), "is missing: the API refuses the body without it")

@@ -93,6 +93,12 @@ class Field:
     """The class of answers that Visma's samples send here, bare."""
     open_enum: Callable[[], Any] | None = None
     """Loads the enumeration, if it is one of a model that is sent."""
+    is_text: bool = attrs.field(init=False, repr=False, eq=False)
+    """Text, and nothing that more is asked of."""
+
+    @is_text.default
+    def _is_text(self) -> bool:
+        return self.kind == "str" and not self.many and self.open_enum is None and self.read_form is None
 
     @property
     def choices(self) -> tuple[str, ...]:

@@ -143,6 +143,8 @@ class ConcurrencyLimiter:
         self._adaptive = None if fixed else AdaptiveLimit()
         self._fixed = fixed or 0
         self._cap: int | None = None
+        self.limit = self._limit()
+        """The most requests in flight, now."""
         self._in_flight = 0
         self._waiters: deque[asyncio.Future[bool]] = deque()
         """A future for each: thousands may wait, and a scope and an event cost a third of a small call."""
@@ -151,9 +153,7 @@ class ConcurrencyLimiter:
         """Return a new limiter with the same settings, for another service."""
         return ConcurrencyLimiter(self._fixed or None)
 
-    @property
-    def limit(self) -> int:
-        """The most requests in flight, now."""
+    def _limit(self) -> int:
         limit = self._adaptive.limit if self._adaptive else self._fixed
         return limit if self._cap is None else min(limit, self._cap)
 
@@ -171,6 +171,7 @@ class ConcurrencyLimiter:
         """Allow at most `maximum` in flight, whatever the limit (`Quota.max_in_flight`); None removes the cap."""
         if maximum != self._cap:
             self._cap = maximum
+            self.limit = self._limit()
             if self._waiters:
                 self._wake()
 
@@ -179,6 +180,7 @@ class ConcurrencyLimiter:
         if self._adaptive:
             busy = self._in_flight >= _BUSY_RATIO * self._adaptive.limit
             self._adaptive.finished(started_at=started_at, now=now, overloaded=overloaded, busy=busy)
+            self.limit = self._limit()
             self._wake()
 
     def acquire_nowait(self) -> bool:

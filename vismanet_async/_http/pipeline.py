@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from multidict import CIMultiDict
 
+from vismanet_async._clock import TimeLimit
 from vismanet_async._http.call import ATTEMPT_SECONDS, Call, RunningAttempt, ServiceState
 from vismanet_async._http.classify import api_error, final_error, lost, note_unknown, timed_out, too_late, without_token
 from vismanet_async._http.hosts import request_url
@@ -193,7 +194,7 @@ class Transport:
         self.requests += 1
         http = attempt.http
         try:
-            with self._clock.move_on_after(attempt.ends_at - attempt.started_at):
+            with TimeLimit(self._clock, attempt.ends_at - attempt.started_at):
                 raw = await http.open()
                 attempt.outcome, attempt.fault = str(raw.status), fault_of(raw.status)
                 self._observe(call, attempt, raw)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IN_PLACE",
+    "PROVEN",
     "TOLERANT",
     "WatchedConnector",
     "current_attempt",
@@ -76,7 +77,8 @@ class WatchedConnector(aiohttp.TCPConnector):
             raise aiohttp.ServerDisconnectedError
         for _ in range(self.limit + 1):
             connection = await super().connect(*args, **kwargs)
-            if connection.protocol is None or not connection.protocol.should_close:
+            protocol = connection.protocol
+            if protocol is None or not protocol.should_close:
                 attempt.connected = True
                 return connection
             # something came that nobody asked for: it would be taken for the answer to this request
@@ -102,7 +104,7 @@ async def ensure_watched() -> None:
     Raises:
         RequestRefused: it does not, so that nothing reports whether a request was sent; nothing was sent.
     """
-    if _proven:
+    if PROVEN:
         return
     probe = _Probe()
     before = current_attempt.set(probe)
@@ -120,7 +122,7 @@ async def ensure_watched() -> None:
         )
     if not probe.connected:
         raise _refused("does not ask its connector for connections in the known way")
-    _proven.append(True)
+    PROVEN.append(True)
 
 
 def _is_patched() -> bool:
@@ -128,7 +130,8 @@ def _is_patched() -> bool:
     return aiohttp.ClientSession._request.__module__ != aiohttp.ClientSession.__module__  # noqa: SLF001
 
 
-_proven: Final[list[bool]] = []
+PROVEN: Final[list[bool]] = []
+"""Not empty from the first success of `ensure_watched` on."""
 
 
 class _Probe:
@@ -180,13 +183,8 @@ class _TolerantHandler(ResponseHandler):
 
     _head = b""
 
-    @property
-    def should_close(self) -> bool:
-        """Whether the connection must not be used again: half a head of a response is something unread, too."""
-        return bool(self._head) or super().should_close
-
     def data_received(self, data: bytes) -> None:
-        if self._head or (data.startswith(b"HTTP/1.") and self._expects_head() and _NO_CONTENT.match(data)):
+        if self._head or (_NO_CONTENT.match(data) and self._expects_head()):
             data = self._without_body(self._head + data)
         if data:
             super().data_received(data)
@@ -198,6 +196,7 @@ class _TolerantHandler(ResponseHandler):
         end = data.find(_HEAD_END)
         if end < 0 and len(data) < _MAX_HEAD_BYTES:
             self._head = data
+            self.force_close()  # half a head is something unread: the connection is not used again
             return b""
         self._head = b""
         if end < 0:
