@@ -75,12 +75,22 @@ async def test_a_time_limit_lets_an_error_pass() -> None:
     clock = VirtualClock()
     with pytest.raises(ZeroDivisionError), TimeLimit(clock, 5):
         raise ZeroDivisionError
-    with pytest.raises(ZeroDivisionError), TimeLimit(clock, 5) as limit:
+
+
+async def test_a_time_limit_lets_an_error_of_the_cleaning_up_pass() -> None:
+    clock = VirtualClock()
+
+    async def clean_up_badly() -> None:
         try:
             await clock.sleep(10)
         finally:
             raise ZeroDivisionError
-    assert limit.expired
+
+    with pytest.raises(ZeroDivisionError), TimeLimit(clock, 5):
+        await clean_up_badly()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
 
 
 @pytest.mark.parametrize("late", [True, False])
