@@ -236,7 +236,12 @@ class Transport:
             call.observer.attempted(made, fault=None if attempt.fault is None else attempt.fault.value)
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("%s %s", call.request.operation, made, extra=_log_fields(call, made, company=self._company))
-        service.limiter.finished(started_at=attempt.started_at, now=now, overloaded=attempt.fault in _OVERLOAD)
+        service.limiter.finished(
+            started_at=attempt.started_at,
+            now=now,
+            overloaded=attempt.fault in _OVERLOAD,
+            answered_at=attempt.answered_at,
+        )
         service.limiter.cap(service.quota.max_in_flight(now))
         service.limiter.release()
 
@@ -314,10 +319,11 @@ class Transport:
         )
 
     def _observe(self, call: Call, attempt: RunningAttempt, raw: aiohttp.ClientResponse) -> None:
+        attempt.answered_at = now = self._clock.monotonic()
         call.service.quota.observe(
             raw.headers,
             status=raw.status,
-            now=self._clock.monotonic(),
+            now=now,
             utc_now=self._clock.utc_now(),
             randomness=self._random(),
         )

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IN_PLACE",
-    "PROVEN",
     "PROMPT",
+    "PROVEN",
     "TOLERANT",
     "PromptRequest",
     "WatchedConnector",
