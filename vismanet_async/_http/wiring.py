@@ -240,19 +240,20 @@ class PromptRequest(aiohttp.ClientRequest):
         await body.write_with_length(writer, None)
         await writer.write_eof()
         protocol.start_timeout()
-        self.response = self.response_class(
+        response = self.response_class(
             self.method,
             self.original_url,
-            writer=None,  # type: ignore[arg-type]  # as aiohttp itself does where a body is written by then
+            writer=None,  # as aiohttp itself does where the body is written by then
             continue100=None,
             timer=self._timer,
             request_info=self.request_info,
             traces=self._traces,
             loop=self.loop,
-            session=self._session,  # type: ignore[arg-type]  # None in the probe alone
+            session=self._session,
             stream_writer=writer,
         )
-        return self.response
+        self.response = response  # type: ignore[assignment]  # declared as None
+        return response
 
     def _is_plain(self, body: Payload, protocol: ResponseHandler) -> bool:
         """Return whether there is nothing to wait for, and nothing about the request that aiohttp has to look after."""
