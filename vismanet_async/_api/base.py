@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
-import attrs
+import msgspec
 
 from vismanet_async._api import results
 from vismanet_async._api.paths import fill
@@ -65,8 +65,7 @@ class Caller(Protocol):
         ...
 
 
-@attrs.frozen
-class ModelRef:
+class ModelRef(msgspec.Struct, frozen=True):
     """A model class by its module and name; calling it loads it. Touching a resource loads no models."""
 
     home: str
@@ -84,8 +83,7 @@ def _model(home: str, name: str) -> type[Any]:
     return found
 
 
-@attrs.frozen(kw_only=True)
-class ListCall:
+class ListCall(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of one list operation."""
 
     spec: OperationSpec

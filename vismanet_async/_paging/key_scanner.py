@@ -37,8 +37,7 @@ _TIME: Final = msgspec.json.Decoder(str | None)
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-@attrs.frozen
-class Read:
+class Read(msgspec.Struct, frozen=True):
     """The identities and times of a page."""
 
     names: Sequence[bytes]

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import attrs
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +32,7 @@ class PageRequest:
     """Paging and boundary parameters; they replace the listing's own of the same name."""
 
 
-@attrs.frozen
-class SentRequest:
+class SentRequest(msgspec.Struct, frozen=True):
     """What a request in flight was sent for."""
 
     ask: Ask
