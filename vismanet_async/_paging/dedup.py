@@ -32,7 +32,7 @@ class _Origin(msgspec.Struct, frozen=True):
     kept: list[int] | None  # offsets in the page; None: all
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class KeyTally:
     """Counts the different keys of one reading."""
 
@@ -54,7 +54,7 @@ class KeyTally:
         return self.seen.missing(names)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Deduplicator:
     """Leaves out rows that were delivered before, and names the rows that a newer version replaces.
 

@@ -38,7 +38,7 @@ class Delivery(msgspec.Struct, frozen=True):
     """Rows delivered before that are replaced by newer versions among these."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Outbox:
     """Collects deliveries until the caller takes them, and counts their rows."""
 

@@ -185,7 +185,7 @@ def _fixed_width_keys(rows: Rows, prefix: re.Pattern[bytes]) -> FixedWidthKeys |
     return FixedWidthKeys(text, width=width, begin=begin, length=end - begin)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _SuffixScanner:
     """Parses rows from a member to their end."""
 

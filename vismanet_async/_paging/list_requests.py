@@ -25,7 +25,7 @@ __all__ = ["ListRequests"]
 _DEFAULT_PAGE_SIZE: Final = 1000
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ListRequests:
     """Builds what is sent for a list call, by its options."""
 

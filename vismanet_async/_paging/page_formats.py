@@ -71,7 +71,7 @@ class PageAnswer:
     """The whole answer."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class PageStyle:
     """A way of paging: builds query parameters, reads answers. Stateless, safe to share."""
 

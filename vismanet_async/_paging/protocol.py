@@ -88,7 +88,7 @@ class Contradiction(Exception):
     """An answer contradicted itself each time it was asked for."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class RuleRunner:
     """Runs rules: returns the requests that they yield, and sends them the answers."""
 

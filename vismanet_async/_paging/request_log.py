@@ -42,7 +42,7 @@ class SentRequest(msgspec.Struct, frozen=True):
     """What asked for it."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class RequestLog:
     """Numbers requests, and keeps those in flight."""
 

@@ -45,7 +45,7 @@ _BUSY_SHARE: Final = 0.12  # falls an answer: upwards, links by equal totals har
 _SECOND: Final = 1_000_000  # stamps are microseconds; filters compare whole seconds
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Link:
     reply: Reply
     is_sure: bool
