@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -185,6 +184,8 @@ def _given(value: Any, cls: type[Model], path: Place) -> Iterator[tuple[Field, A
         if named is None and key == EXTRA:
             continue
         if named is None:
+            from difflib import get_close_matches  # noqa: PLC0415 - only for a wrong name
+
             nearest = get_close_matches(str(key), by_name, n=3)
             newer = f"A field that is newer than the catalog goes into extra: extra={{{key!r}: ...}}."
             raise UnknownName(
