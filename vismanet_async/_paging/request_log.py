@@ -20,8 +20,7 @@ __all__ = ["PageRequest", "RequestLog", "SentRequest"]
 _ATTEMPTS: Final = 3  # of one request, on top of what the transport does by itself
 
 
-@attrs.frozen
-class PageRequest:
+class PageRequest(msgspec.Struct, frozen=True):
     """A request to send."""
 
     number: int
