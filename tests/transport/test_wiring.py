@@ -17,7 +17,7 @@ from yarl import URL
 from tests.support.hang import until
 from tests.transport.wire import CLOSE, answer
 from vismanet_async._accel import VARIABLE, Accelerator
-from vismanet_async._http import direct_read as body_module, http_attempt, pool, wiring
+from vismanet_async._http import direct_read as body_module, pool, wiring
 from vismanet_async._http.http_attempt import WireRequest
 from vismanet_async._http.message import Request
 from vismanet_async._http.pool import SessionPool
@@ -63,20 +63,13 @@ async def test_without_the_switch_nothing_is_sent(
     assert wire.connections == 0
 
 
-def forget_the_proof(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    proven: list[bool] = []
-    for module in (wiring, http_attempt):
-        monkeypatch.setattr(module, "PROVEN", proven)
-    return proven
-
-
 async def test_a_connector_that_is_not_asked_is_an_error(
     wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def elsewhere(self: Any, *_: Any, **__: Any) -> Any:
         raise aiohttp.ClientConnectionError
 
-    forget_the_proof(monkeypatch)
+    monkeypatch.setattr(wiring, "_proven", [])
     monkeypatch.setattr(aiohttp.ClientSession, "_request", elsewhere)
     for _ in range(2):
         with pytest.raises(RequestRefused, match=r"does not ask its connector.*Nothing was sent"):
@@ -85,7 +78,8 @@ async def test_a_connector_that_is_not_asked_is_an_error(
 
 
 async def test_it_is_proven_once_and_without_network(wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    proven = forget_the_proof(monkeypatch)
+    proven: list[bool] = []
+    monkeypatch.setattr(wiring, "_proven", proven)
     for _ in range(3):
         await make().send(request())
     assert (proven, wire.connections) == ([True], 3)

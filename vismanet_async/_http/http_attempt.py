@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 from vismanet_async._http.decompress import SUPPORTED, DecompressError, declared_size, encoding_of, iter_decompressed
 from vismanet_async._http.direct_read import DirectBodyReader
 from vismanet_async._http.reasons import connect_reason, failure_reason, proxy_reason
-from vismanet_async._http.wiring import PROVEN, current_attempt, ensure_watched
+from vismanet_async._http.wiring import current_attempt, ensure_watched
 from vismanet_async.errors import NotSent, OutcomeUnknown, ResponseLost, TransportError, UnexpectedResponse
 
 if TYPE_CHECKING:
@@ -116,8 +116,7 @@ class HttpAttempt:
             NotSent, ResponseLost, OutcomeUnknown: depending on how far the attempt got.
         """
         failure: Exception
-        if not PROVEN:
-            await ensure_watched()
+        await ensure_watched()
         before = current_attempt.set(self)
         try:
             self.raw = await self._session.request(

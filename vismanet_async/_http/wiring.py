@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = [
     "IN_PLACE",
     "PROMPT",
-    "PROVEN",
     "TOLERANT",
     "PromptRequest",
     "WatchedConnector",
@@ -114,7 +113,7 @@ async def ensure_watched() -> None:
     Raises:
         RequestRefused: it does not, so that nothing reports whether a request was sent; nothing was sent.
     """
-    if PROVEN:
+    if _proven:
         return
     probe = _Probe()
     before = current_attempt.set(probe)
@@ -132,7 +131,7 @@ async def ensure_watched() -> None:
         )
     if not probe.connected:
         raise _refused("does not ask its connector for connections in the known way")
-    PROVEN.append(True)
+    _proven.append(True)
 
 
 def _is_patched() -> bool:
@@ -140,8 +139,7 @@ def _is_patched() -> bool:
     return aiohttp.ClientSession._request.__module__ != aiohttp.ClientSession.__module__  # noqa: SLF001
 
 
-PROVEN: Final[list[bool]] = []
-"""Not empty from the first success of `ensure_watched` on."""
+_proven: Final[list[bool]] = []
 
 
 class _Probe:
