@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from tests.support.home import OwnHome
 from vismanet_async._codec.struct_decoder import FAST
-from vismanet_async._http.wiring import IN_PLACE, TOLERANT
+from vismanet_async._http.wiring import IN_PLACE, PROMPT, TOLERANT
 
 OWN_HOME = OwnHome()
 
@@ -42,5 +42,5 @@ def pytest_runtest_setup() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def accelerators_as_started() -> None:
     """Have the accelerators read the environment before a test changes it: they remember what they found."""
-    for accelerator in (FAST, IN_PLACE, TOLERANT):
+    for accelerator in (FAST, IN_PLACE, PROMPT, TOLERANT):
         _ = accelerator.usable

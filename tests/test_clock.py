@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC
 
 import anyio
+import pytest
 
 from tests.support.clock import VirtualClock
-from vismanet_async._clock import SystemClock
+from vismanet_async._clock import SystemClock, TimeLimit
 
 
 async def test_the_system_clock() -> None:
@@ -52,3 +54,84 @@ async def test_the_virtual_clock_ends_scopes_on_the_way() -> None:
         assert still.monotonic() == 1000
         still.advance(5)
     assert still.slept == [5]
+
+
+async def test_a_time_limit_cuts_off_what_takes_too_long() -> None:
+    clock = VirtualClock()
+    with TimeLimit(clock, 5) as limit:
+        await clock.sleep(10)
+    assert (limit.expired, clock.monotonic()) == (True, 1005)
+    with TimeLimit(clock, 5) as limit:
+        await clock.sleep(1)
+    assert not limit.expired
+    assert clock.waited_for == []
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    await clock.sleep(100)  # what was cut off does not cut off what follows
+
+
+async def test_a_time_limit_lets_an_error_pass() -> None:
+    clock = VirtualClock()
+    with pytest.raises(ZeroDivisionError), TimeLimit(clock, 5):
+        raise ZeroDivisionError
+
+
+async def test_a_time_limit_lets_an_error_of_the_cleaning_up_pass() -> None:
+    clock = VirtualClock()
+
+    async def clean_up_badly() -> None:
+        try:
+            await clock.sleep(10)
+        finally:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), TimeLimit(clock, 5):
+        await clean_up_badly()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+@pytest.mark.parametrize("late", [True, False])
+async def test_a_time_limit_leaves_the_cancellation_of_others_to_them(late: bool) -> None:
+    """That of a scope around it, of a scope within it, and of the task itself, at the same moment or alone."""
+    clock, seconds = VirtualClock(), 5 if late else 60
+    with anyio.CancelScope() as around:
+        with TimeLimit(clock, seconds) as limit:
+            timer = clock.call_later(5, around.cancel)
+            await clock.sleep(50)
+        await clock.sleep(1)
+        raise AssertionError("it went on in a cancelled scope")
+    timer.cancel()
+    assert (around.cancelled_caught, limit.expired) == (True, late)
+    with TimeLimit(clock, seconds) as limit:
+        with anyio.CancelScope() as within:
+            timer = clock.call_later(5, within.cancel)
+            await clock.sleep(50)
+        assert not late
+        await clock.sleep(1)
+    timer.cancel()
+    assert (within.cancelled_caught, limit.expired) == (not late, late)
+    reached = []
+
+    async def cut_off() -> None:
+        with TimeLimit(clock, seconds):
+            await clock.sleep(50)
+        reached.append("the end")
+
+    task = asyncio.ensure_future(cut_off())
+    timer = clock.call_later(5, task.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    timer.cancel()
+    assert not reached
+
+
+async def test_two_time_limits_end_in_order() -> None:
+    clock = VirtualClock()
+    with TimeLimit(clock, 10) as outer:
+        with TimeLimit(clock, 5) as inner:
+            await clock.sleep(50)
+        await clock.sleep(50)
+    assert (inner.expired, outer.expired, clock.monotonic()) == (True, True, 1010)

@@ -16,8 +16,10 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+    from types import TracebackType
+    from typing import Self
 
-__all__ = ["Clock", "FrozenClock", "SystemClock", "Timer"]
+__all__ = ["Clock", "FrozenClock", "SystemClock", "TimeLimit", "Timer"]
 
 
 class Timer(Protocol):
@@ -72,7 +74,42 @@ class SystemClock:
 
     def call_later(self, seconds: float, action: Callable[[], object]) -> Timer:
         """Call a function by the event loop's time."""
-        return asyncio.get_running_loop().call_later(max(0.0, seconds), action)
+        loop = asyncio.get_running_loop()
+        return loop.call_at(loop.time() + max(0.0, seconds), action)
+
+
+class TimeLimit:
+    """Cuts off a block that takes too long; `expired` tells whether it did.
+
+    A cancel scope for what each request does: a scope of anyio's looks after the tasks that were started within it,
+    which takes longer than to encode a small body. Here there are none, and scopes around it or within stay in force.
+    """
+
+    __slots__ = ("_cancelling", "_clock", "_seconds", "_task", "_timer", "expired")
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self.expired = False
+
+    def __enter__(self) -> Self:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only a task can be cut off")
+        self._task, self._cancelling = task, task.cancelling()
+        self._timer = self._clock.call_later(self._seconds, self._expire)
+        return self
+
+    def _expire(self) -> None:
+        self.expired = True
+        self._task.cancel()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._timer.cancel()
+        # somebody else may have cancelled the task as well: then it goes on to them
+        return self.expired and self._task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError)
 
 
 @attrs.frozen

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping  # noqa: TC003 - looked up by whoe
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import attrs
+import msgspec
 
 from vismanet_async._arguments import expect_seconds, text_pairs
 from vismanet_async._deferred import DeferredCall, mark_used, warn_if_dropped
@@ -27,8 +28,7 @@ _UNSAFE = frozenset("\r\n\0")
 _MOST_DIGITS = 18
 
 
-@attrs.frozen(kw_only=True)
-class OperationSpec:
+class OperationSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The catalog's facts about one operation, as far as calling it needs them."""
 
     id: str

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.api.support import Client, operations
 from vismanet_async._api import generate, models
 from vismanet_async._api.generator import facts
 from vismanet_async._api.lazy import LazyResource
+from vismanet_async._api.models import enums
 from vismanet_async._api.registry import registry
 from vismanet_async._api.resources import Resources
 from vismanet_async._api.resources.customer import CustomerResource
@@ -140,3 +142,15 @@ def test_overrides_say_why(tmp_path: Path) -> None:
         (tmp_path / "overrides.toml").write_text(text, "utf-8")
         with pytest.raises(ValueError, match=message):
             facts.load(tmp_path)
+
+
+def test_the_types_of_enumerations_are_those_that_checkers_see() -> None:
+    stub: dict[str, Any] = {}
+    code = Path(enums.__file__).with_suffix(".pyi").read_text("utf-8")
+    exec(code, stub)
+    named = {name for name in stub if not name.startswith("_")} - {"Literal", "Other", "TypeAlias"}
+    assert {name for name in named if getattr(enums, name) != stub[name]} == set()
+    assert (sorted(enums.__all__), len(named) > 200) == (stub["__all__"], True)
+    for name in ("Nothing", "NothingValue", "Value", "Choice", ""):
+        with pytest.raises(AttributeError, match=f"no enumeration {name}"):
+            getattr(enums, name)

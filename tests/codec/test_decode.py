@@ -249,7 +249,7 @@ def test_names_and_fields() -> None:
     assert camel("last_modified_date_time") == "lastModifiedDateTime"
     assert fields_of(Part) == (
         Field(name="account_id", json="accountID", kind="int", many=False, model=None, wrapped=False),
-        Field(name="value", json="value", kind="str", many=False, model=None, wrapped=False),
+        Field(name="value", json="value", kind="str", many=False, model=None, wrapped=False, is_text=True),
     )
 
     @read_model

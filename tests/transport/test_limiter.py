@@ -79,6 +79,20 @@ def test_it_doubles_after_one_round_whose_answers_agree() -> None:
     assert rule.limit == 16
 
 
+@pytest.mark.parametrize(
+    ("heads", "bodies", "limit"), [(0.0, 0.012, 16), (0.1, 0.012, 8), (0.0, 0.05, 8), (None, 0.012, 8)]
+)
+def test_bodies_that_are_read_one_after_the_other_do_not_disagree(
+    heads: float | None, bodies: float, limit: int
+) -> None:
+    """Unless the heads come late as well, or the time goes into the bodies."""
+    rule = AdaptiveLimit()
+    for number in range(8):
+        began = None if heads is None else 0.1 + (number >= 6) * heads
+        rule.finished(started_at=0.0, answered_at=began, now=0.11 + number * bodies, overloaded=False, busy=True)
+    assert rule.limit == limit
+
+
 @pytest.mark.parametrize(("capacity", "limit"), [(1, 4), (2, 4), (4, 4), (6, 8), (8, 8), (12, 16), (64, 16)])
 def test_it_finds_what_the_server_can_use(capacity: int, limit: int) -> None:
     rule = AdaptiveLimit()

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 from yarl import URL
 
 from tests.support.hang import until
 from tests.transport.wire import CLOSE, answer
 from vismanet_async._accel import VARIABLE, Accelerator
-from vismanet_async._http import direct_read as body_module, wiring
+from vismanet_async._http import direct_read as body_module, pool, wiring
 from vismanet_async._http.http_attempt import WireRequest
 from vismanet_async._http.message import Request
 from vismanet_async._http.pool import SessionPool
@@ -39,8 +41,8 @@ def headed(**headers: str) -> bytes:
     return f"HTTP/1.1 200 OK\r\n{head}Content-Length: 2\r\n\r\n{{}}".encode()
 
 
-def fresh(accelerator: Accelerator) -> Accelerator:
-    return Accelerator(accelerator.name, instead=accelerator.instead, probe=accelerator.probe)
+def fresh(accelerator: Accelerator, *, probe: Callable[[], bool] | None = None) -> Accelerator:
+    return Accelerator(accelerator.name, instead=accelerator.instead, probe=probe or accelerator.probe)
 
 
 # --- guards ---------------------------------------------------------------------------------------------------------
@@ -100,9 +102,10 @@ async def test_aiohttp_alone_never_sends_a_change_twice(
 # --- accelerators ---------------------------------------------------------------------------------------------------
 
 
-async def test_both_are_usable_here(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_they_are_usable_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     assert [fresh(each).usable for each in (wiring.IN_PLACE, wiring.TOLERANT)] == [True, True]
+    assert fresh(wiring.PROMPT).usable == (sys.version_info < (3, 12))
 
 
 @pytest.mark.parametrize("gone", ["set_response_params", "data_received", "connection_made"])
@@ -142,7 +145,55 @@ async def test_a_connector_without_a_factory_is_left_alone(monkeypatch: pytest.M
 
 async def test_all_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "0")
-    assert [fresh(each).usable for each in (wiring.IN_PLACE, wiring.TOLERANT)] == [False, False]
+    accelerators = (wiring.IN_PLACE, wiring.PROMPT, wiring.TOLERANT)
+    assert [fresh(each).usable for each in accelerators] == [False, False, False]
+
+
+@pytest.fixture
+def prompt() -> None:
+    if not wiring.PROMPT.usable:
+        pytest.skip("turned off, or aiohttp does the same")
+
+
+@pytest.mark.usefixtures("prompt")
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("size", [None, 0, 1, 32 * 1024, 32 * 1024 + 1, 600_000])
+async def test_a_small_body_is_written_at_once_as_aiohttp_would_write_it(
+    method: str, size: int | None, wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written_by_aiohttp = 0
+    write_bytes = aiohttp.ClientRequest.write_bytes
+
+    def counted(*args: Any) -> Any:
+        nonlocal written_by_aiohttp
+        written_by_aiohttp += 1
+        return write_bytes(*args)
+
+    monkeypatch.setattr(aiohttp.ClientRequest, "write_bytes", counted)
+    body = None if size is None else b"x" * size
+    for choice in (wiring.PROMPT, fresh(wiring.PROMPT, probe=lambda: False)):
+        monkeypatch.setattr(pool, "PROMPT", choice)
+        transport = make()
+        for _ in range(2):
+            await transport.send(request(method, body=body, headers={"If-Match": '"A="', "X-Trace": "1"}))
+        if choice.usable:
+            assert written_by_aiohttp == (0 if size is None or size <= 32 * 1024 else 2)
+    prompt, own = wire.seen[:2], wire.seen[2:]
+    as_sent = [(seen.method, seen.target, seen.headers, seen.body) for seen in prompt]
+    assert as_sent == [(seen.method, seen.target, seen.headers, seen.body) for seen in own]
+    assert [seen.body for seen in prompt] == [body or b""] * 2
+    assert len({seen.connection for seen in prompt}) == 1
+
+
+@pytest.mark.usefixtures("prompt")
+@pytest.mark.parametrize("gone", ["write_headers", "write", "write_eof"])
+def test_a_writer_that_behaves_otherwise_is_not_used(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def other(self: Any, *_: Any, **__: Any) -> None:
+        if gone == "write_eof":
+            raise TypeError
+
+    monkeypatch.setattr(StreamWriter, gone, other)
+    assert not fresh(wiring.PROMPT).usable
 
 
 # --- answers that aiohttp alone would lose --------------------------------------------------------------------------
@@ -160,10 +211,10 @@ BODIES = [
 ]
 
 
-@pytest.mark.parametrize("probe", [wiring.TOLERANT.probe, wiring.IN_PLACE.probe])
+@pytest.mark.parametrize("probe", [wiring.TOLERANT.probe, wiring.IN_PLACE.probe, wiring.PROMPT.probe])
 def test_the_probes_need_no_running_loop(probe: Callable[[], bool]) -> None:
     """Whoever asks first, the answer is kept for the life of the process."""
-    assert probe()
+    assert probe() or sys.version_info >= (3, 12)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
-import attrs
+import msgspec
 
 from vismanet_async._api import results
 from vismanet_async._api.paths import fill
@@ -65,8 +65,7 @@ class Caller(Protocol):
         ...
 
 
-@attrs.frozen
-class ModelRef:
+class ModelRef(msgspec.Struct, frozen=True):
     """A model class by its module and name; calling it loads it. Touching a resource loads no models."""
 
     home: str
@@ -84,8 +83,7 @@ def _model(home: str, name: str) -> type[Any]:
     return found
 
 
-@attrs.frozen(kw_only=True)
-class ListCall:
+class ListCall(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of one list operation."""
 
     spec: OperationSpec
@@ -330,17 +328,18 @@ def etag_of(version: IfMatch) -> str:
     Raises:
         RequestRefused: there is none in it; nothing was sent.
     """
-    expect(
-        "if_match",
-        version,
-        str,
-        Record,
-        results.Created,
-        results.Updated,
-        results.Done,
-        Mapping,
-        words="an ETag, a record that was read, what a write answered, or a list row",
-    )
+    if type(version) is not str or not version.isascii():
+        expect(
+            "if_match",
+            version,
+            str,
+            Record,
+            results.Created,
+            results.Updated,
+            results.Done,
+            Mapping,
+            words="an ETag, a record that was read, what a write answered, or a list row",
+        )
     found: Any = version
     if isinstance(version, Record | results.Created | results.Updated | results.Done):
         found = version.etag

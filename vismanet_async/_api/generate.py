@@ -108,7 +108,10 @@ def _made() -> dict[Path, str]:
 
 def _present() -> list[Path]:
     return [
-        path for folder in ("models", "resources") for path in (fact_files.API / folder).rglob("*.py") if path.is_file()
+        path
+        for folder in ("models", "resources")
+        for path in (fact_files.API / folder).rglob("*.py*")
+        if path.suffix in {".py", ".pyi"}
     ]
 
 

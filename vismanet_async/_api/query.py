@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
-import attrs
 import msgspec
 
 from vismanet_async._api.lazy import open_enum
@@ -52,8 +51,7 @@ Part: TypeAlias = "tuple[str, Callable[[str, Any, tzinfo | None], Iterable[tuple
 """The API's name of a parameter, its kind (a function below), its value; None leaves it out."""
 
 
-@attrs.frozen
-class Needed:
+class Needed(msgspec.Struct, frozen=True):
     """A kind whose parameter the API wants in any case, so that None is refused instead of left out."""
 
     kind: Callable[[str, Any, tzinfo | None], Pairs]
@@ -90,8 +88,7 @@ def text(name: str, value: Any, _: tzinfo | None) -> Pairs:
     return ((name, str(value)),)
 
 
-@attrs.frozen
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """One of the values of an enumeration, in any case (docs/facts.md 5.16); another one is refused."""
 
     enum: str
@@ -107,8 +104,7 @@ class Choice:
         raise _refused(name, not_among(value, known))
 
 
-@attrs.frozen
-class Choices:
+class Choices(msgspec.Struct, frozen=True):
     """Values of an enumeration, as one text with commas."""
 
     enum: str
@@ -124,8 +120,7 @@ class Choices:
         return ((name, ",".join(texts)),)
 
 
-@attrs.frozen
-class Integers:
+class Integers(msgspec.Struct, frozen=True):
     """Whole numbers, as one text with commas."""
 
     most: int

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -116,7 +115,10 @@ def to_json(record: Model) -> bytes:
 def _object(value: Any, cls: type[Model], path: Place, *, creating: bool) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for field, each in _given(value, cls, path):
-        given[field.json] = _field(field, each, path.field(field), creating=creating)
+        if field.is_text and type(each) is str and each.isascii():  # as most are: nothing of it could be refused
+            given[field.json] = {"value": each} if field.wrapped else each
+        else:
+            given[field.json] = _field(field, each, path.field(field), creating=creating)
     for field in _needed(cls):
         if given.get(field.json) is None:
             raise _refused(path.field(field), "is missing: the API refuses the body without it")
@@ -182,6 +184,8 @@ def _given(value: Any, cls: type[Model], path: Place) -> Iterator[tuple[Field, A
         if named is None and key == EXTRA:
             continue
         if named is None:
+            from difflib import get_close_matches  # noqa: PLC0415 - only for a wrong name
+
             nearest = get_close_matches(str(key), by_name, n=3)
             newer = f"A field that is newer than the catalog goes into extra: extra={{{key!r}: ...}}."
             raise UnknownName(

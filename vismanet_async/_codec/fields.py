@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import attrs
+import msgspec
 
 from vismanet_async._codec.values import UNSET
 
@@ -75,8 +76,7 @@ def needed(name: str | None = None, /) -> Any:
     return attrs.field(default=UNSET, metadata={"needed": True} | ({"json": name} if name else {}))
 
 
-@attrs.frozen
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """One field of a model, in Python and in JSON."""
 
     name: str
@@ -93,6 +93,8 @@ class Field:
     """The class of answers that Visma's samples send here, bare."""
     open_enum: Callable[[], Any] | None = None
     """Loads the enumeration, if it is one of a model that is sent."""
+    is_text: bool = False
+    """It is text, and nothing more is asked of it."""
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -141,17 +143,21 @@ def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
         raise TypeError(f"{cls.__name__}.{attribute.name} must be annotated Maybe[...], not {attribute.type}")
     named = _named(cls, match["name"])
     model = cast("type[Model]", named) if isinstance(named, type) and attrs.has(named) else None
+    kind: Kind = "model" if model else _SCALARS.get(named, "str")
+    many, read_form = match["many"] is not None, attribute.metadata.get("read_form")
+    open_enum = _open_enum(cls, match["name"])
     return Field(
         name=attribute.name,
         json=json_key(attribute),
-        kind="model" if model else _SCALARS.get(named, "str"),
-        many=match["many"] is not None,
+        kind=kind,
+        many=many,
         model=model,
         wrapped=attribute.metadata.get("wrapped", False),
         point_in_time=attribute.metadata.get("point_in_time", False),
         needed=attribute.metadata.get("needed", False),
-        read_form=attribute.metadata.get("read_form"),
-        open_enum=_open_enum(cls, match["name"]),
+        read_form=read_form,
+        open_enum=open_enum,
+        is_text=kind == "str" and not many and read_form is None and open_enum is None,
     )
 
 

@@ -96,6 +96,8 @@ class RunningAttempt:
     token: Token
     started_at: float
     ends_at: float
+    answered_at: float | None = None
+    """When the status and the headers were there; the body may take longer."""
     outcome: str = ABANDONED
     fault: Fault | None = None
     body: bytes | bytearray = attrs.field(default=b"", repr=False)

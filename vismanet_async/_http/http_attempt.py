@@ -105,7 +105,8 @@ class HttpAttempt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.raw is not None:
+        # with its last byte read, a response has given its connection back already
+        if self.raw is not None and self.raw.connection is not None:
             self.raw.release()
 
     async def open(self) -> aiohttp.ClientResponse:
@@ -161,7 +162,7 @@ class HttpAttempt:
             UnexpectedResponse: the body is larger than `max_bytes`, or its encoding was not requested.
         """
         raw = self._response()
-        body = await self._receive_whole(max_bytes)
+        body = await self._receive_whole(raw, max_bytes)
         if "Content-Encoding" not in raw.headers or not _encoding(raw):
             return body
         return b"".join([piece async for piece in self._decompressed(body, max_bytes)])
@@ -171,7 +172,7 @@ class HttpAttempt:
         raw = self._response()
         parts, size = [], 0
         try:
-            body = await self._receive(_MAX_ERROR_BYTES)
+            body = await self._receive(raw, _MAX_ERROR_BYTES)
             if (encoding := _encoding(raw)) not in SUPPORTED:
                 return body[:_MAX_ERROR_BYTES]
             for part in iter_decompressed(body, encoding):
@@ -195,7 +196,7 @@ class HttpAttempt:
         if not _encoding(raw):
             return await self._next_chunk(raw, _CHUNK_BYTES)
         if self._pieces is None:
-            self._pieces = self._decompress(await self._receive_whole(MAX_BODY_BYTES), MAX_BODY_BYTES)
+            self._pieces = self._decompress(await self._receive_whole(raw, MAX_BODY_BYTES), MAX_BODY_BYTES)
         return next(filter(None, self._pieces), b"")
 
     def transport_error(self, reason: str) -> TransportError:
@@ -223,18 +224,19 @@ class HttpAttempt:
             raise NotSent("the request has not been sent yet.")
         return self.raw
 
-    async def _receive_whole(self, max_bytes: int) -> bytes:
+    async def _receive_whole(self, raw: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         """Return the whole body as received."""
-        if (self._response().content_length or 0) > max_bytes:
+        if (raw.content_length or 0) > max_bytes:
             raise self._too_large(max_bytes)
-        body = await self._receive(max_bytes)
+        body = await self._receive(raw, max_bytes)
         if len(body) > max_bytes:
             raise self._too_large(max_bytes)
         return body
 
     async def _decompress_into(self, buffer: Callable[[int], bytearray]) -> bytearray:
-        body = await self._receive_whole(MAX_BODY_BYTES)
-        declared = declared_size(body, _encoding(self._response()))
+        raw = self._response()
+        body = await self._receive_whole(raw, MAX_BODY_BYTES)
+        declared = declared_size(body, _encoding(raw))
         result, end = buffer(declared if declared <= _IN_PLACE_UP_TO_BYTES else 0), 0
         async for piece in self._decompressed(body, MAX_BODY_BYTES):
             result[end : (end := end + len(piece))] = piece  # grows if the body is larger than declared
@@ -271,9 +273,8 @@ class HttpAttempt:
         host = self._request.url.host
         return UnexpectedResponse(f"the answer of {host} is larger than the {max_bytes:,} bytes allowed.")
 
-    async def _receive(self, max_bytes: int) -> bytes:
+    async def _receive(self, raw: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         """Return the body up to its end, or up to slightly more than `max_bytes`."""
-        raw = self._response()
         parts: list[bytes] = []
         size = 0
         while size <= max_bytes and not raw.content.at_eof():

@@ -29,11 +29,13 @@ _START: Final = 8
 _MIN_GAIN: Final = 1.10
 """A higher limit is kept only if it raises throughput by a tenth."""
 _AGREE: Final = 1.5
-"""A round whose slowest answer took at most so many times as long as its quickest says enough; else two are needed."""
+"""A round whose slowest answer began at most so many times as late as its quickest says enough; else two are needed.
+The bodies count less: large ones are read one after the other, so that the last takes as long as all together."""
 _QUEUED: Final = 2.0
 """Answers wait for one another if the mean of them takes so many times as long as the quickest."""
 _HOLD_SECONDS: Final = 30.0
 """After an overload, or an increase without gain, the limit stays unchanged for this long."""
+_LEAST_SECONDS: Final = 1e-6
 _BUSY_RATIO: Final = 0.75
 """Throughput is measured only while at least this share of the limit is in flight."""
 
@@ -71,6 +73,8 @@ class AdaptiveLimit:
     maximum: int = MAX_AUTO
     _took: list[float] = attrs.field(factory=list)
     """The seconds of each answer of the round: of those requests that were sent under the present limit."""
+    _began: list[float] = attrs.field(factory=list)
+    """The seconds until each of them began."""
     _since: float = -math.inf
     """When the limit became what it is."""
     _last_rate: float | None = None
@@ -80,28 +84,43 @@ class AdaptiveLimit:
     _hold_until: float = 0.0
     _overloaded_at: float | None = None
 
-    def finished(self, *, started_at: float, now: float, overloaded: bool, busy: bool) -> None:
+    def finished(
+        self, *, started_at: float, now: float, overloaded: bool, busy: bool, answered_at: float | None = None
+    ) -> None:
         """Update the limit after a request.
 
         Args:
             started_at: when it was sent, in monotonic seconds.
             now: monotonic seconds.
+            answered_at: when its answer began; None: now.
             overloaded: it was throttled, got no response, or the server was unavailable.
             busy: the slots were in use meanwhile; only then does the rate depend on the limit.
         """
         if overloaded:
             self._back_off(started_at, now)
         elif not busy:
-            self._took.clear()
+            self._forget()
         elif started_at >= self._since:
-            self._took.append(max(now - started_at, 1e-6))
-            count, quickest = len(self._took), min(self._took)
-            if count >= 2 * self.limit or (count == self.limit and max(self._took) <= _AGREE * quickest):
-                # where answers differ, the first of them came before a queue had formed
-                mean = sum(self._took[-self.limit :]) / self.limit
+            self._took.append(max(now - started_at, _LEAST_SECONDS))
+            self._began.append(max((now if answered_at is None else answered_at) - started_at, _LEAST_SECONDS))
+            count = len(self._took)
+            # where answers differ, the first of them came before a queue had formed
+            if count >= 2 * self.limit or (count == self.limit and self._agree()):
+                mean = self._mean()
                 # as many are answered in the time of one answer as are under way (Little's law)
-                self._evaluate(self.limit / mean, now, queued=mean >= _QUEUED * quickest)
-                self._took.clear()
+                self._evaluate(self.limit / mean, now, queued=mean >= _QUEUED * min(self._took))
+                self._forget()
+
+    def _mean(self) -> float:
+        return sum(self._took[-self.limit :]) / self.limit
+
+    def _agree(self) -> bool:
+        quickest = min(self._began)
+        return max(self._began) <= _AGREE * quickest and self._mean() < _QUEUED * quickest
+
+    def _forget(self) -> None:
+        self._took.clear()
+        self._began.clear()
 
     def _back_off(self, started_at: float, now: float) -> None:
         # requests sent before the last halving belong to the same overload: it is counted once
@@ -110,7 +129,7 @@ class AdaptiveLimit:
             self._overloaded_at = now
         self._hold_until = now + _HOLD_SECONDS
         self._last_rate = None
-        self._took.clear()
+        self._forget()
 
     def _evaluate(self, rate: float, now: float, *, queued: bool) -> None:
         last, self._last_rate = self._last_rate, None
@@ -143,6 +162,8 @@ class ConcurrencyLimiter:
         self._adaptive = None if fixed else AdaptiveLimit()
         self._fixed = fixed or 0
         self._cap: int | None = None
+        self.limit = self._limit()
+        """The most requests in flight, now."""
         self._in_flight = 0
         self._waiters: deque[asyncio.Future[bool]] = deque()
         """A future for each: thousands may wait, and a scope and an event cost a third of a small call."""
@@ -151,9 +172,7 @@ class ConcurrencyLimiter:
         """Return a new limiter with the same settings, for another service."""
         return ConcurrencyLimiter(self._fixed or None)
 
-    @property
-    def limit(self) -> int:
-        """The most requests in flight, now."""
+    def _limit(self) -> int:
         limit = self._adaptive.limit if self._adaptive else self._fixed
         return limit if self._cap is None else min(limit, self._cap)
 
@@ -171,14 +190,18 @@ class ConcurrencyLimiter:
         """Allow at most `maximum` in flight, whatever the limit (`Quota.max_in_flight`); None removes the cap."""
         if maximum != self._cap:
             self._cap = maximum
+            self.limit = self._limit()
             if self._waiters:
                 self._wake()
 
-    def finished(self, *, started_at: float, now: float, overloaded: bool) -> None:
+    def finished(self, *, started_at: float, now: float, overloaded: bool, answered_at: float | None = None) -> None:
         """Update the limit after a request. Call this before `release`."""
         if self._adaptive:
             busy = self._in_flight >= _BUSY_RATIO * self._adaptive.limit
-            self._adaptive.finished(started_at=started_at, now=now, overloaded=overloaded, busy=busy)
+            self._adaptive.finished(
+                started_at=started_at, now=now, overloaded=overloaded, busy=busy, answered_at=answered_at
+            )
+            self.limit = self._limit()
             self._wake()
 
     def acquire_nowait(self) -> bool:

@@ -41,6 +41,8 @@ UTF8_BOM = b"\xef\xbb\xbf"
 """A byte order mark that some .NET servers send before JSON, where the standard forbids it."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_READS = frozenset({"GET", "HEAD"})
+_REPEATABLE = frozenset({"PUT", "DELETE"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token (RFC 9110, 5.6.2)."""
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -107,11 +109,18 @@ class Request:
     @property
     def kind(self) -> Kind:
         """The effect of sending it twice (docs/facts.md 10.12, 10.13, 7)."""
-        if self.background or (self.headers and self.header("erp-api-background") is not None):
+        guarded = False
+        for name, value in self.headers.items():
+            known = name.lower()
+            if known == "erp-api-background":
+                return "write"
+            if known == "if-match":
+                guarded = guarded or bool(value)
+        if self.background:
             return "write"
-        if self.method in {"GET", "HEAD"}:
+        if self.method in _READS:
             return "read"
-        return "conditional" if self.method in {"PUT", "DELETE"} and self.header("If-Match") else "write"
+        return "conditional" if guarded and self.method in _REPEATABLE else "write"
 
     @property
     def idempotent(self) -> bool:

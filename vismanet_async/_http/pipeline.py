@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from multidict import CIMultiDict
 
+from vismanet_async._clock import TimeLimit
 from vismanet_async._http.call import ATTEMPT_SECONDS, Call, RunningAttempt, ServiceState
 from vismanet_async._http.classify import api_error, final_error, lost, note_unknown, timed_out, too_late, without_token
 from vismanet_async._http.hosts import request_url
@@ -193,7 +194,7 @@ class Transport:
         self.requests += 1
         http = attempt.http
         try:
-            with self._clock.move_on_after(attempt.ends_at - attempt.started_at):
+            with TimeLimit(self._clock, attempt.ends_at - attempt.started_at):
                 raw = await http.open()
                 attempt.outcome, attempt.fault = str(raw.status), fault_of(raw.status)
                 self._observe(call, attempt, raw)
@@ -235,7 +236,12 @@ class Transport:
             call.observer.attempted(made, fault=None if attempt.fault is None else attempt.fault.value)
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("%s %s", call.request.operation, made, extra=_log_fields(call, made, company=self._company))
-        service.limiter.finished(started_at=attempt.started_at, now=now, overloaded=attempt.fault in _OVERLOAD)
+        service.limiter.finished(
+            started_at=attempt.started_at,
+            now=now,
+            overloaded=attempt.fault in _OVERLOAD,
+            answered_at=attempt.answered_at,
+        )
         service.limiter.cap(service.quota.max_in_flight(now))
         service.limiter.release()
 
@@ -313,10 +319,11 @@ class Transport:
         )
 
     def _observe(self, call: Call, attempt: RunningAttempt, raw: aiohttp.ClientResponse) -> None:
+        attempt.answered_at = now = self._clock.monotonic()
         call.service.quota.observe(
             raw.headers,
             status=raw.status,
-            now=self._clock.monotonic(),
+            now=now,
             utc_now=self._clock.utc_now(),
             randomness=self._random(),
         )

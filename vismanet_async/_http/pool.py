@@ -18,7 +18,7 @@ from vismanet_async._http.auth.grant import RawTokenResponse
 from vismanet_async._http.http_attempt import HttpAttempt, WireRequest
 from vismanet_async._http.message import header_fault
 from vismanet_async._http.network import Network
-from vismanet_async._http.wiring import WatchedConnector, header_limits, keep_from_repeating
+from vismanet_async._http.wiring import PROMPT, PromptRequest, WatchedConnector, header_limits, keep_from_repeating
 from vismanet_async._version import __version__
 from vismanet_async.errors import RequestRefused, SettingsError
 
@@ -148,6 +148,7 @@ class SessionPool:
                     **self._connector_options,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                request_class=PromptRequest if PROMPT.usable else aiohttp.ClientRequest,
                 headers={"User-Agent": self._user_agent},
                 auto_decompress=False,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),

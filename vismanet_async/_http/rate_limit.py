@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -161,6 +162,7 @@ def http_date(text: str | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment  # "-0000" is UTC of unknown origin
 
 
+@lru_cache(maxsize=64)  # most headers say what the last response said
 def _number(text: str | None) -> float | None:
     if text is None:
         return None

@@ -6,7 +6,8 @@ import enum
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import attrs
+import msgspec
+from msgspec.structs import replace
 
 from vismanet_async._paging.keys import NO_STAMP, stamp_of
 
@@ -30,8 +31,7 @@ class Scope(enum.Enum):
     """The tail: rows last modified at the edge or later."""
 
 
-@attrs.frozen
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """One page to ask for."""
 
     scope: Scope
@@ -45,8 +45,7 @@ class Ask:
     """Asked for behind a full last page: it has to be blank."""
 
 
-@attrs.frozen(eq=False, kw_only=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """The answer to an `Ask`."""
 
     ask: Ask
@@ -101,7 +100,7 @@ class Reply:
 
     def light(self) -> Reply:
         """Return the reply without its rows, to be kept."""
-        return attrs.evolve(self, page=None, digest=None)
+        return replace(self, page=None, digest=None)
 
     def since(self, edge_stamp: int) -> frozenset[bytes]:
         """Return the identities of rows that were modified at this moment or later."""
@@ -111,8 +110,7 @@ class Reply:
         return frozenset(name for name, stamp in pairs if stamp >= edge_stamp)
 
 
-@attrs.frozen
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """How a reading ends."""
 
     verdict: Literal["proven", "counted", "uncertain"]

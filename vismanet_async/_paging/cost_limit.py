@@ -19,7 +19,7 @@ COST_GROWTH: Final = 2
 _EARLY_ANSWERS: Final = 3
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class CostLimit:
     """The largest number of requests that a traversal may take; it grows with the rows that are seen.
 

@@ -6,6 +6,8 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 import attrs
+import msgspec
+from msgspec.structs import replace
 
 from vismanet_async._paging.asks import Reply, Scope
 from vismanet_async._paging.delivery import Outbox, Replaced
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Deduplicator", "KeyTally"]
 
 
-@attrs.frozen
-class _Origin:
+class _Origin(msgspec.Struct, frozen=True):
     """Where the rows with the ordinals from `first` on came from."""
 
     first: int
@@ -31,7 +32,7 @@ class _Origin:
     kept: list[int] | None  # offsets in the page; None: all
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class KeyTally:
     """Counts the different keys of one reading."""
 
@@ -53,7 +54,7 @@ class KeyTally:
         return self.seen.missing(names)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Deduplicator:
     """Leaves out rows that were delivered before, and names the rows that a newer version replaces.
 
@@ -90,7 +91,7 @@ class Deduplicator:
         self._outbox.dropped += len(reply.unchanged)
         kept = [offset for offset in range(reply.rows) if offset not in reply.unchanged]
         page = attrs.evolve(reply.page, rows=[reply.page.rows[offset] for offset in kept], body=None)
-        return attrs.evolve(reply, keys=reply.keys.part(kept), page=page)
+        return replace(reply, keys=reply.keys.part(kept), page=page)
 
     def _emit(self, reply: Reply, span: Span) -> None:
         answer: PageAnswer = reply.page

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Delivery", "Outbox", "Replaced"]
 
 
-@attrs.frozen
-class Replaced:
+class Replaced(msgspec.Struct, frozen=True):
     """A row that was delivered earlier and of which a newer version has come."""
 
     delivery: int
@@ -24,8 +24,7 @@ class Replaced:
     """Its index in that delivery's rows."""
 
 
-@attrs.frozen
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """Rows for the consumer."""
 
     number: int
@@ -39,7 +38,7 @@ class Delivery:
     """Rows delivered before that are replaced by newer versions among these."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Outbox:
     """Collects deliveries until the caller takes them, and counts their rows."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import msgspec
-from anyio import from_thread, to_thread
+from anyio import to_thread
 
 from vismanet_async._extras import extra
 from vismanet_async._paging.fetcher import first_error
@@ -159,6 +159,8 @@ class ListFrames:
         Raises:
             RuntimeError: called in the event loop, or in a thread that anyio did not start; nothing was sent.
         """
+        from anyio import from_thread  # noqa: PLC0415 - loads what few need
+
         try:
             table = from_thread.run(self.to_arrow)
         except RuntimeError as error:

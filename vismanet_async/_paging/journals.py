@@ -32,7 +32,7 @@ _LINES: Final = msgspec.json.Decoder(list[msgspec.Raw])
 JOURNAL_LINES: Final = "journalTransactionLines"
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class JournalBatches:
     """Delivers the batches of a journal list, each whole and once.
 

@@ -37,8 +37,7 @@ _TIME: Final = msgspec.json.Decoder(str | None)
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-@attrs.frozen
-class Read:
+class Read(msgspec.Struct, frozen=True):
     """The identities and times of a page."""
 
     names: Sequence[bytes]
@@ -186,7 +185,7 @@ def _fixed_width_keys(rows: Rows, prefix: re.Pattern[bytes]) -> FixedWidthKeys |
     return FixedWidthKeys(text, width=width, begin=begin, length=end - begin)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _SuffixScanner:
     """Parses rows from a member to their end."""
 

@@ -60,8 +60,7 @@ _FIRST_CHANGE: Final = stamp_of("1900-01-01")
 """Systems write 0001-01-01 where they know no time."""
 
 
-@attrs.frozen
-class RowKeys:
+class RowKeys(msgspec.Struct, frozen=True):
     """Which JSON fields identify a row, and which one states its last change."""
 
     identity: tuple[str, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
+import msgspec
 
 from vismanet_async._http.message import Request
 from vismanet_async._paging.guarantee import Mode, latest_stamp, safe_boundary
@@ -25,8 +25,7 @@ __all__ = ["ListRequests"]
 _DEFAULT_PAGE_SIZE: Final = 1000
 
 
-@attrs.frozen
-class ListRequests:
+class ListRequests(msgspec.Struct, frozen=True, eq=False):
     """Builds what is sent for a list call, by its options."""
 
     _source: ListSource

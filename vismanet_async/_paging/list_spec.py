@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,7 @@ Style = Literal["page_number", "envelope", "page_index", "lines", "unpaged"]
 """
 
 
-@attrs.frozen(kw_only=True)
-class FrozenFilter:
+class FrozenFilter(msgspec.Struct, frozen=True, kw_only=True):
     """The filter that gives a stable snapshot of a list: the time of a row's last change."""
 
     parameter: str

@@ -11,7 +11,7 @@ from itertools import accumulate, count, islice, pairwise
 from operator import lt, sub
 from typing import TYPE_CHECKING, Final
 
-import attrs
+import msgspec
 
 from vismanet_async._paging.key_scanner import FixedWidthKeys
 
@@ -26,8 +26,7 @@ _OVERLAPS: Final = 8
 """Ranges that a new page may overlap before ranges are given up: the list is in another order than its keys."""
 
 
-@attrs.frozen
-class ParsedNumbers:
+class ParsedNumbers(msgspec.Struct, frozen=True):
     """The keys of a page as numbers, by pattern, with or without their ordinals."""
 
     patterns: Mapping[KeyPattern, tuple[Sequence[int], Sequence[int]]]
@@ -39,8 +38,7 @@ class ParsedNumbers:
         return ParsedNumbers(self.patterns, ordinals)
 
 
-@attrs.frozen
-class KeyPattern:
+class KeyPattern(msgspec.Struct, frozen=True):
     """Keys that differ by a number only."""
 
     before: bytes
@@ -53,8 +51,7 @@ class KeyPattern:
         return self.before + (b"%0*d" % (self.width, number)) + self.after
 
 
-@attrs.frozen
-class PackedRange:
+class PackedRange(msgspec.Struct, frozen=True):
     """The numbers of one pattern on one page, packed."""
 
     first: int

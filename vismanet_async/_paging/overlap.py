@@ -30,7 +30,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-import attrs
+import msgspec
+from msgspec.structs import replace
 
 from vismanet_async._paging.asks import Ask, Reply, Scope, contradiction, doubles
 from vismanet_async._paging.row_order import RowOrder
@@ -54,8 +55,7 @@ _TOO_MANY_CHANGES: Final = (
 _LONGEST: Final = 5  # times the page size in pages: beyond it, steps gain too little
 
 
-@attrs.frozen
-class OverlapPage:
+class OverlapPage(msgspec.Struct, frozen=True):
     """A page of some size."""
 
     number: int
@@ -295,7 +295,7 @@ class OverlapChain:
             self._anchors(reply)  # none is needed: nothing precedes page 1
         else:
             self._has_weak_link = self._has_weak_link or self._is_weak
-        self._deliver(attrs.evolve(reply, unchanged=frozenset(self._unchanged)))
+        self._deliver(replace(reply, unchanged=frozenset(self._unchanged)))
         self._back = self._margin
         self._end = page.start + reply.rows
         if reply.total is not None:
@@ -322,7 +322,7 @@ class OverlapChain:
         """Deliver what stands in front of the first page by now: a changed row may have gone there."""
         first = {name: self._first.mark(offset) for offset, name in enumerate(self._first.names)}
         same = frozenset(offset for offset, name in enumerate(reply.names) if first.get(name) == reply.mark(offset))
-        self._deliver(attrs.evolve(reply, unchanged=same))
+        self._deliver(replace(reply, unchanged=same))
         self._looks += 1
         if self._order.is_by_change and (self._has_weak_link or self._order.shows_changes_only(reply)):
             self.failure = _TOO_MANY_CHANGES

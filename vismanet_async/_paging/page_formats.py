@@ -71,8 +71,7 @@ class PageAnswer:
     """The whole answer."""
 
 
-@attrs.frozen
-class PageStyle:
+class PageStyle(msgspec.Struct, frozen=True, eq=False):
     """A way of paging: builds query parameters, reads answers. Stateless, safe to share."""
 
     name: str

@@ -10,15 +10,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Final
 
-import attrs
+import msgspec
 
 __all__ = ["PagePlan", "Span"]
 
 _READS_OF_AN_INCONSISTENT_PAGE: Final = 3
 
 
-@attrs.frozen
-class Span:
+class Span(msgspec.Struct, frozen=True):
     """The positions of one answer's rows in the list, at the instant of the answer."""
 
     start: int
@@ -29,8 +28,7 @@ class Span:
     """Length of the list at that instant; None: not stated."""
 
 
-@attrs.frozen
-class _TotalObservation:
+class _TotalObservation(msgspec.Struct, frozen=True):
     """A total, and the moment (counted in events) since when it may have been out of date."""
 
     total: int

@@ -22,7 +22,7 @@ _RECENT: Final = 64
 """Consecutive slow responses needed before the latency estimate is raised."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class PrefetchWindow:
     """Computes the window: the pages consumed during one response time, and a small reserve.
 

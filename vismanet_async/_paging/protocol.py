@@ -11,6 +11,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import attrs
+from msgspec.structs import replace
 
 from vismanet_async._paging.asks import Ask, Claim, Reply, Scope, contradiction
 from vismanet_async._paging.overlap import LEAST_PAGE_SIZE
@@ -87,7 +88,7 @@ class Contradiction(Exception):
     """An answer contradicted itself each time it was asked for."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class RuleRunner:
     """Runs rules: returns the requests that they yield, and sends them the answers."""
 
@@ -115,7 +116,7 @@ class RuleRunner:
         if ask is None:
             return None
         self._in_flight += 1
-        return attrs.evolve(ask, stage=self._stage)
+        return replace(ask, stage=self._stage)
 
     @property
     def buffered(self) -> int:
@@ -190,7 +191,7 @@ class Asker:
                 continue
             if learns_size and reply.total is not None and cut_to == reply.rows < min(reply.size, reply.total):
                 self.size = reply.rows
-                return attrs.evolve(reply, max_size=reply.rows)
+                return replace(reply, max_size=reply.rows)
             if learns_size:
                 self.size, cut_to = reply.size, reply.rows
             elif self.size is not None and size is None and reply.size < self.size:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import attrs
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +20,7 @@ __all__ = ["PageRequest", "RequestLog", "SentRequest"]
 _ATTEMPTS: Final = 3  # of one request, on top of what the transport does by itself
 
 
-@attrs.frozen
-class PageRequest:
+class PageRequest(msgspec.Struct, frozen=True):
     """A request to send."""
 
     number: int
@@ -31,8 +31,7 @@ class PageRequest:
     """Paging and boundary parameters; they replace the listing's own of the same name."""
 
 
-@attrs.frozen
-class SentRequest:
+class SentRequest(msgspec.Struct, frozen=True):
     """What a request in flight was sent for."""
 
     ask: Ask
@@ -42,7 +41,7 @@ class SentRequest:
     """What asked for it."""
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class RequestLog:
     """Numbers requests, and keeps those in flight."""
 

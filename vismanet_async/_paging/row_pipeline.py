@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["RowPipeline"]
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False)
 class RowPipeline:
     """Turns the rows of answers into deliveries.
 

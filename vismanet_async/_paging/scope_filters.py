@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-import attrs
+import msgspec
 
 from vismanet_async._paging.asks import Scope
 from vismanet_async._paging.keys import stamp_of
@@ -15,16 +15,14 @@ _VALUE: Final = "lastModifiedDateTime"
 _CONDITION: Final = "lastModifiedDateTimeCondition"
 
 
-@attrs.frozen
-class ModifiedFilter:
+class ModifiedFilter(msgspec.Struct, frozen=True):
     """The caller's own filter on `lastModifiedDateTime`."""
 
     condition: Literal[">=", ">", "<", "<="]
     value: str
 
 
-@attrs.frozen
-class ScopeFilters:
+class ScopeFilters(msgspec.Struct, frozen=True):
     """The filter parameters of each part of a list."""
 
     modified: ModifiedFilter | None

@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-import attrs
+import msgspec
 
 from vismanet_async._paging.key_digests import KeyDigests
 from vismanet_async._paging.keys import NO_STAMP, stamp_of
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Repeat", "SeenKeys"]
 
 
-@attrs.frozen
-class Repeat:
+class Repeat(msgspec.Struct, frozen=True):
     """A row whose key was seen before."""
 
     offset: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
+import msgspec
 
 from vismanet_async._paging.asks import BLANK, Ask, Claim, Reply, Scope
 from vismanet_async._paging.page_plan import PagePlan
@@ -31,8 +31,7 @@ _NO_TOTALS: Final = (
 _NOT_CHECKED: Final = "the endpoint is said not to page, and nobody looked whether it does"
 
 
-@attrs.frozen
-class _Received:
+class _Received(msgspec.Struct, frozen=True):
     reply: Reply
     span: Span
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec.structs import replace
 
 from vismanet_async._paging.protocol import TRIES, Rule
 
@@ -49,7 +49,7 @@ def _once(asker: Asker, scope: Scope, deliver: Callable[[Reply], None]) -> Rule[
     upwards, seen.names = seen.names, set(turn.names)
     for below in range(page - 1, 0, -1):
         reply = yield from asker.ask(scope, page=below)
-        deliver(attrs.evolve(reply, unchanged=seen.unchanged(reply)))
+        deliver(replace(reply, unchanged=seen.unchanged(reply)))
         seen.add(reply)
     both = upwards & seen.names
     rows = turn.total or 0

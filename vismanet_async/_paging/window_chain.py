@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
-import attrs
+import msgspec
 
 from vismanet_async._paging.asks import Ask, Reply, Scope, contradiction, pages_of
 from vismanet_async._paging.keys import stamp_of
@@ -45,8 +45,7 @@ _BUSY_SHARE: Final = 0.12  # falls an answer: upwards, links by equal totals har
 _SECOND: Final = 1_000_000  # stamps are microseconds; filters compare whole seconds
 
 
-@attrs.define(eq=False)
-class _Link:
+class _Link(msgspec.Struct, eq=False):
     reply: Reply
     is_sure: bool
     """Follows the link before it whatever totals say: it is the first, came later, or shows an anchor."""
