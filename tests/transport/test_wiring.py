@@ -69,6 +69,7 @@ async def test_a_connector_that_is_not_asked_is_an_error(
     async def elsewhere(self: Any, *_: Any, **__: Any) -> Any:
         raise aiohttp.ClientConnectionError
 
+    elsewhere.__module__ = aiohttp.ClientSession.__module__  # another version of aiohttp, not a mock
     monkeypatch.setattr(wiring, "_proven", [])
     monkeypatch.setattr(aiohttp.ClientSession, "_request", elsewhere)
     for _ in range(2):
