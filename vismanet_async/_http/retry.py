@@ -34,7 +34,7 @@ class Fault(Enum):
     UNAVAILABLE = "unavailable"
     """408, 502, 503, 504: gateway or ERP could not answer now."""
     SERVER_ERROR = "server error"
-    """500 and other 5xx; at this service often a validation error reported with the wrong status."""
+    """500 and other 5xx but 501; at this service often a validation error reported with the wrong status."""
 
 
 @attrs.frozen
