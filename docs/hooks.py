@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from griffe_fieldz import FieldzExtension
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
@@ -29,6 +30,15 @@ _SHIM: Final = "https://unpkg.com/iframe-worker/shim"
 _ELSEWHERE: Final = re.compile(r'<(?:script|link|img|iframe)\b[^>]*?(?:src|href)="(?P<url>(?:https?:)?//[^"]*)"')
 _OWN_SHIM: Final = "assets/search-from-disk.js"
 _HERE: Final = Path(__file__).parent
+
+
+class AttrsFields(FieldzExtension):
+    """Parameters of attrs classes. Structs are internal: nobody reads of their fields, whose types are not imported."""
+
+    def on_class_members(self, *, cls: Any, **rest: Any) -> None:
+        """Add the parameters of a class, unless it is a struct."""
+        if "msgspec.Struct" not in map(str, cls.bases):
+            super().on_class_members(cls=cls, **rest)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
