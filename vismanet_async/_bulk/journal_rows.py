@@ -30,7 +30,7 @@ __all__ = [
 COLUMNS: Final = (
     *("key", "position", "fingerprint", "operation", "state", "attempts", "unsure_since", "id", "etag"),
     *("error_kind", "error", "status", "reference", "job"),
-    *("leaves_within_seconds", "row_group"),
+    *("leaves_within_seconds", "row_group", "boot"),
 )
 
 
@@ -176,12 +176,13 @@ def values_of(entry: Entry) -> tuple[Any, ...]:
         entry.job,
         entry.leaves_within_seconds,
         entry.group,
+        entry.boot,
     )
 
 
 def entry_of(row: Mapping[Any, Any]) -> Entry:
     names = ("key", "position", "fingerprint", "operation", "attempts", "id", "etag", "job", "leaves_within_seconds")
-    plain = {name: row[name] for name in names}
+    plain = {name: row[name] for name in (*names, "boot")}
     since, kind = row["unsure_since"], row["error_kind"]
     trouble = partial(Trouble, kind=kind, text=row["error"], status=row["status"], reference=row["reference"])
     return Entry(

@@ -26,7 +26,6 @@ from vismanet_async.errors import RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
-    from datetime import datetime
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
@@ -130,7 +129,7 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._stopped: str | None = None
         self._stop_error: VismaNetError | None = None
         self._started_at: float | None = None
-        self._began_at: datetime | None = None
+        self._began: float | None = None
         self._groups: Groups[_Job] = Groups()
         self._pauses = Pauses()
         self._results: MemoryObjectSendStream[RowResult] | None = None
@@ -179,7 +178,7 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._results = results
         await self._background.begin()
         await self._journal.open(company=self._company, base_url=self._base_url)
-        self._began_at = None if self._journal.shared else self._clock.utc_now()
+        self._began = None if self._journal.shared else self._clock.monotonic()
         try:
             with unwrap_group():
                 await self._work()
@@ -228,7 +227,7 @@ class BulkRun(DeferredCall[BulkSummary]):
             find=options.find if self._first_create is None else self._first_create.find,
             settle_seconds=options.settle_seconds,
             deadline_seconds=self._transport.deadline_seconds,
-            began_at=self._began_at,
+            began=self._began,
             stop=self.stop,
             background=self._background,
         )

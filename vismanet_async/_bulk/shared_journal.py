@@ -34,7 +34,7 @@ __all__ = ["LEASE_SECONDS", "SharedJournal"]
 
 LEASE_SECONDS: Final = 30.0
 """How long rows of a process that died stay its own; renewed at a third of it."""
-_SCHEMA_VERSION: Final = 2
+_SCHEMA_VERSION: Final = 3
 _PAGE_ROWS: Final = 500
 _TYPES: Final = dict.fromkeys(COLUMNS, "text") | {
     **dict.fromkeys(("position", "attempts", "status"), "bigint"),

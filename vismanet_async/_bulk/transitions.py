@@ -83,6 +83,8 @@ class Entry:
     trouble: Trouble | None = None
     job: str | None = None
     """Our own id of the background job that it was sent as; what the job store says of it is the truth."""
+    boot: str | None = None
+    """The moment of `unsure_since` as a mark of `elapsed`: what tells how long ago that was."""
     group: str | None = None
     """Its group, in the run that last saw it."""
 
@@ -182,6 +184,7 @@ def advance(entry: Entry, event: Event) -> Entry:
         etag=event.etag if isinstance(event, Answered | Found) else None,
         trouble=event.trouble if isinstance(event, Refused | NotSent | Lost) else None,
         job=job,
+        boot=None,
     )
 
 
