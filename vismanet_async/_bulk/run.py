@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import attrs
 
+from vismanet_async._bulk.anew import compare_anew
 from vismanet_async._bulk.deciding import BY_STATE, BulkOptions, action_of, outcome_of, sends_again, settled
 from vismanet_async._bulk.first_create import FirstCreate
 from vismanet_async._bulk.group_commit import GroupCommit
@@ -298,7 +299,7 @@ class BulkRun(DeferredCall[BulkSummary]):
             text = _DUPLICATE.format(f"{registered.duplicate_of:,}")
             await self._ended(read.row, _refused(read.entry, text), "duplicate")
             return None
-        if self._upsert is not None and (ended := settled(read, entry, self._upsert)) is not None:
+        if self._upsert is not None and not entry.may_land and (ended := settled(read, entry, self._upsert)):
             outcome, after = ended
             if after.state is not entry.state:
                 await sending.writer.write(after)
@@ -334,18 +335,23 @@ class BulkRun(DeferredCall[BulkSummary]):
                 self._groups.leave(job.read.row.group, job.place)
 
     async def _send(self, job: _Job, sending: Sending) -> None:
-        row, entry, operation = job.read.row, job.entry, job.read.operation
+        read, entry = job.read, job.entry
         if self._stopped is not None:
-            return await self._unreached(row, entry)
-        if job.action is Action.LOOK:
-            entry = await sending.clear_up(row, operation, entry)
+            return await self._unreached(read.row, entry)
+        if job.action is Action.LOOK and self._upsert is not None:
+            read, entry, outcome = await compare_anew(read, entry, upsert=self._upsert, sending=sending)
+            if outcome is not None:
+                return await self._ended(read.row, entry, outcome, sent=True)
+        elif job.action is Action.LOOK:
+            entry = await sending.clear_up(read.row, read.operation, entry)
         elif entry.state is RowState.SENDING:
             entry = attrs.evolve(entry, state=RowState.UNKNOWN)
+        row, operation = read.row, read.operation
         if job.action is not Action.LOOK or entry.state is RowState.PLANNED or sends_again(entry, self._options):
             if (blocking := job.behind or self._groups.blocking(row.group, entry.position)) is not None:
                 return await self._ended(row, _refused(entry, _HELD.format(blocking)), "held")
             assert operation is not None
-            fresh = attrs.evolve(entry, fingerprint=job.read.entry.fingerprint, operation=operation.spec.id)
+            fresh = attrs.evolve(entry, fingerprint=read.entry.fingerprint, operation=operation.spec.id)
             send = partial(sending.send, row, operation, fresh)
             entry = await (send() if self._first_create is None else self._first_create.send(row, fresh, send))
             if entry is fresh:  # it waited for the quota, or for the first create, and the run was stopped

@@ -23,6 +23,7 @@ from vismanet_async._bulk.transitions import (
     Trouble,
     advance,
 )
+from vismanet_async._jobs.results import plain_json
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import NotFound, VismaNetError
 
@@ -42,8 +43,8 @@ _MOST_PAUSES: Final = 20
 """How many pauses of the quota one row waits out; a window is an hour at most (docs/facts.md 3.3)."""
 
 _MAY_BE_QUEUED: Final = (
-    "It is not there, and may still be executed: what became of background job {} is not known, and it may wait in the "
-    "queue for a day. It was not sent again: look it up later, and then settle the job."
+    "It may still be executed: what became of background job {} is not known, and it may wait in the queue for a day. "
+    "It was not sent again: look it up later, and then settle the job."
 )
 
 Find = Callable[["Row"], Awaitable[Any]]
@@ -112,7 +113,7 @@ class Sending:
             entry = await self._send_once(operation, entry)
             if entry.state is not RowState.UNKNOWN or self.find is None:
                 break
-            entry = await self.look(row, entry, lost_now=True)
+            entry = await self.look(row, entry, settles_in_seconds=self.settle_seconds)
             if entry.state is not RowState.PLANNED:
                 break
         return entry
@@ -200,16 +201,36 @@ class Sending:
         Returns:
             Its entry: unknown if neither could tell.
         """
-        lost_now = False
+        settles_in = None
         if entry.job is not None and operation is not None:
             before = entry.state
             entry = await self.follow(entry, decode=operation.decode)
             if entry.state is not RowState.UNKNOWN:
                 return entry
-            lost_now = before is RowState.SENDING
+            settles_in = self.settle_seconds if before is RowState.SENDING else None  # it is news
         if self.find is None:
             return attrs.evolve(entry, state=RowState.UNKNOWN)
-        return await self.look(row, entry, lost_now=lost_now)
+        return await self.look(row, entry, settles_in_seconds=settles_in)
+
+    async def end_earlier(self, entry: Entry) -> Entry:
+        """Wait until what an earlier run sent for a row of an upsert is over; return its entry.
+
+        Returns:
+            Its `unsure_since` is None then, and it is unknown where nobody can tell what came of it. Otherwise it may
+            still be executed, or the run was stopped.
+        """
+        if entry.job is not None:
+            entry = await self.follow(entry, decode=plain_json)
+            if entry.state is not RowState.UNKNOWN:
+                return entry
+            if self.may_be_queued(entry):
+                trouble = Trouble(kind="OutcomeUnknown", text=_MAY_BE_QUEUED.format(entry.job))
+                entry = attrs.evolve(self._dated(entry), trouble=trouble)
+                await self.writer.write(entry)
+                return entry
+        elif entry.may_land and not await self.pauses.wait(self.clock, max(0.0, self._settles_in(entry))):
+            return entry
+        return attrs.evolve(entry, state=RowState.UNKNOWN, unsure_since=None, leaves_within_seconds=None, boot=None)
 
     async def follow(self, entry: Entry, *, decode: Callable[[Response], Any]) -> Entry:
         """Return the entry of a row that was sent as a job, after the job's end: as before if that is not known yet."""
@@ -225,7 +246,7 @@ class Sending:
         await self.writer.write(after)
         return after
 
-    async def look(self, row: Row, entry: Entry, *, lost_now: bool = False) -> Entry:
+    async def look(self, row: Row, entry: Entry, *, settles_in_seconds: float | None = None) -> Entry:
         """Look up a row that may have been executed; return its entry: done, planned, or unknown as before.
 
         What is not there yet may still come: a request whose answer got lost may still be worked on. So nothing counts
@@ -234,12 +255,14 @@ class Sending:
         Args:
             row: the row.
             entry: sending or unknown.
-            lost_now: its answer got lost just now; else the journal tells how long ago.
+            settles_in_seconds: how long it may still come; None: as long as the journal tells.
         """
         found = await self._found(row)
         if found is None and entry.unsure_since is not None:
-            wait = self.settle_seconds if lost_now else self._settles_in(entry)
-            if wait > 0 and (lost_now or entry.job is None):
+            wait = settles_in_seconds
+            if wait is None:
+                wait = self._settles_in(entry) if entry.job is None else 0.0  # a job is looked up again tomorrow
+            if wait > 0:
                 if not await self.pauses.wait(self.clock, wait):
                     return entry
                 found = await self._found(row)
