@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -178,3 +179,25 @@ async def test_tables_of_an_earlier_version_are_gone_on_with(database: str) -> N
     assert await later.write([advance(known.entry, Sent(at=clock.now, leaves_within_seconds=5))]) == frozenset()
     assert (await later.known(["a"]))["a"].leaves_within_seconds == 5
     await later.aclose()
+
+
+async def test_a_run_that_is_cancelled_while_it_joins_leaves_no_worker(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as company:
+        lock = SharedJournal._lock
+
+        async def cancelled(journal: SharedJournal, connection: Any) -> None:
+            task.cancel()
+            await lock(journal, connection)
+
+        monkeypatch.setattr(SharedJournal, "_lock", cancelled)
+        task = asyncio.ensure_future(company.visma.bulk.run(company.rows(keys(1)), journal=f"{database}#load").run())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        monkeypatch.undo()
+        journal = SharedJournal(f"{database}#other", clock=company.visma.clock)
+        async with journal._database.transaction(lambda _: None) as connection:
+            left = (await connection.exec_driver_sql("SELECT count(*) FROM vismanet_bulk_workers")).scalar_one()
+        await journal.aclose()
+        assert left == 0

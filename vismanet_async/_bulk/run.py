@@ -178,9 +178,10 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._started_at = self._clock.monotonic()
         self._results = results
         await self._background.begin()
-        await self._journal.open(company=self._company, base_url=self._base_url)
-        self._began = None if self._journal.shared else self._clock.monotonic()
         try:
+            # within, because a cancellation is raised when it is open
+            await self._journal.open(company=self._company, base_url=self._base_url)
+            self._began = None if self._journal.shared else self._clock.monotonic()
             with unwrap_group():
                 await self._work()
             await self._count_others()
