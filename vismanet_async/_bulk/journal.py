@@ -225,6 +225,9 @@ class SqliteJournal:
         places = {row["key"]: row["place"] or 0 for row in found}
         return [_placed(each, waiting, places) for each in results] if waiting else results
 
+    async def read_again(self) -> None:
+        """Do nothing: no input is read twice in a run that is alone."""
+
     @run_to_completion
     async def write(self, entries: Sequence[Entry]) -> frozenset[str]:
         """Replace entries; they are on the disk when this returns."""

@@ -40,6 +40,8 @@ __all__ = ["BulkRun", "result_of"]
 
 _WATCH_SECONDS: Final = 2.0
 """How often a shared journal is read for what other processes have ended."""
+_MOST_IN_VAIN: Final = 2
+"""How often the input is read again for rows of processes that are gone, and has none of them."""
 _DUPLICATE: Final = "row {} of the input has the same key; only that one is sent. Give each row a key of its own."
 _CHANGED: Final = (
     "an earlier run sent this key with another content and it is {}; nothing was sent. Give new content a new key."
@@ -262,23 +264,44 @@ class BulkRun(DeferredCall[BulkSummary]):
 
     async def _finish_with_others(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
         """Wait for what other processes work on, and read the input again for the rows of those that are gone."""
+        abandoned = in_vain = 0
         while self._stopped is None and self._input.error is None:
             standing = await self._journal.standing()
-            if standing.abandoned and self._input.repeatable:
-                async for chunk in self._input.again():
-                    await self._take(chunk, give, sending)
-            elif standing.held or self._at_work:
-                await self._pauses.wait(self._clock, _WATCH_SECONDS)
-            else:
+            in_vain = in_vain if standing.abandoned == abandoned else 0
+            abandoned = standing.abandoned
+            # a load whose other processes had other rows is over for this one, when it has read its own twice for them
+            if abandoned and self._input.repeatable and in_vain < _MOST_IN_VAIN:
+                in_vain = 0 if await self._take_again(give, sending) else in_vain + 1
+            elif not (standing.held or self._at_work):
                 break
+            await self._pauses.wait(self._clock, _WATCH_SECONDS)
 
-    async def _take(self, chunk: list[Read], give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
+    async def _take_again(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> int:
+        """Read the input once more; return how many of its rows nobody had."""
+        taken = 0
+        await self._journal.read_again()
+        async for chunk in self._input.again():
+            taken += await self._take(chunk, give, sending, counts_duplicates=False)
+        return taken
+
+    async def _take(
+        self,
+        chunk: list[Read],
+        give: MemoryObjectSendStream[_Job],
+        sending: Sending,
+        *,
+        counts_duplicates: bool = True,
+    ) -> int:
+        """Register rows and pass on those that are this run's; return how many."""
+        taken = 0
         if self._journal.shared:
             chunk = [_without_group(each) for each in chunk]
         known = await self._journal.register([each.entry for each in chunk])
         for read, registered in zip(chunk, known, strict=True):
-            if registered.elsewhere:
+            duplicate = registered.duplicate_of is not None
+            if registered.elsewhere or (duplicate and not counts_duplicates):
                 continue
+            taken += not duplicate
             for waiting in self._groups.came(read.row.group, read.row.key):
                 await self._give(waiting, give)
             try:
@@ -287,6 +310,7 @@ class BulkRun(DeferredCall[BulkSummary]):
                 continue
             if job is not None and not self._groups.waits(read.row.group, job, registered.behind):
                 await self._give(job, give)
+        return taken
 
     async def _give(self, job: _Job, give: MemoryObjectSendStream[_Job]) -> None:
         job.place = self._groups.join(job.read.row.group)
