@@ -12,6 +12,7 @@ import pytest
 from tests.bulk.company import COMPANY, on_a_clock
 from tests.support.clock import VirtualClock
 from vismanet_async import StaticToken, VismaNet
+from vismanet_async._bulk.background import Background
 from vismanet_async._bulk.elapsed import mark_of, seconds_since
 from vismanet_async._bulk.intake import read_row
 from vismanet_async._bulk.journal import SqliteJournal
@@ -19,6 +20,7 @@ from vismanet_async._bulk.sending import Pauses, Sending
 from vismanet_async._bulk.transitions import Entry, RowState, Sent, advance
 from vismanet_async._clock import SystemClock
 from vismanet_async.bulk import Row
+from vismanet_async.errors import NotSent
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -170,6 +172,32 @@ async def test_the_journal_keeps_the_deadline_and_a_slow_disk_takes_from_it(
         [left] = [each async for each in journal.entries()]
         await journal.aclose()
         assert (left.state, left.leaves_within_seconds) == (RowState.SENDING, 50)
+
+
+async def test_a_machine_that_slept_over_an_intent_does_not_send_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = VirtualClock()
+    async with VismaNet(StaticToken("t", tenant_id=COMPANY), base_url="http://127.0.0.1:1", clock=clock) as visma:
+        given: list[float | None] = []
+
+        async def send(_: Any, request: Any, /) -> Any:
+            given.append(request.deadline_seconds)
+            raise NotSent("its time is over")
+
+        monkeypatch.setattr(type(visma.sender), "send", send)
+        marks = iter((100.0, 110.0, 200.0, 200.0 + DEADLINE_SECONDS))
+        run = attrs.evolve(
+            sending(clock, began=None, find=absent),
+            mark_of=lambda _: f"here {next(marks)}",
+            quota_of=visma.sender.quota_of,
+            background=Background(lambda: 1 / 0, via="request", clock=clock),  # type: ignore[arg-type, return-value]
+        )
+        for _ in range(2):
+            planned = Entry(key="a", position=1, fingerprint=b"f", operation="Customer_Post")
+            operation = visma.customer.create({"name": "a"})
+            operation.preview()
+            entry = await run.send(None, operation, planned)  # type: ignore[arg-type]
+            assert entry.state is RowState.PLANNED
+        assert given == [DEADLINE_SECONDS - 10, 0]
 
 
 async def test_a_run_that_follows_at_once_waits_for_what_the_one_before_may_just_have_sent(tmp_path: Path) -> None:
