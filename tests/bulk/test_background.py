@@ -310,7 +310,7 @@ async def test_what_a_person_says_of_an_uncertain_job_is_believed(tmp_path: Path
         lost, _ = await company.run(company.rows(keys(2)), via="background")
         assert lost.unknown == 2
         for record, outcome in zip(await company.visma.jobs.list(), ("failed", "succeeded"), strict=True):
-            await company.visma.jobs.settle(record.id, outcome=outcome, note="seen in the ERP")  # type: ignore[arg-type]
+            await company.visma.jobs.settle(record.id, outcome=outcome, note="seen in the ERP")
         summary, _ = await company.run(company.rows(keys(2)), via="background")
         assert summary.complete
         assert len(company.simulator.background) == 3, "what is not there was sent once more"

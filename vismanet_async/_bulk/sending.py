@@ -125,10 +125,8 @@ class Sending:
             while (wait := quota.wait_seconds(self.clock.monotonic())) > 0:
                 if not await self.pauses.wait(self.clock, wait):
                     return entry
-            if self.background.takes(operation):
-                entry, event = await self._submit(operation, entry)
-            else:
-                entry, event = await self._request(operation, entry)
+            way = self._submit if self.background.takes(operation) else self._request
+            entry, event = await way(operation, entry)
             if event is None:
                 return entry
             entry = self._after(entry, event)
@@ -138,7 +136,7 @@ class Sending:
                 break
         return entry
 
-    async def _request(self, operation: Operation[Any], entry: Entry) -> tuple[Entry, Event]:
+    async def _request(self, operation: Operation[Any], entry: Entry) -> tuple[Entry, Event | None]:
         """Write the intent down, and send a plain request."""
         limit, began = self._limit(operation), self.clock.monotonic()
         entry = self._intent(entry, within=limit)
@@ -148,7 +146,7 @@ class Sending:
         left = limit - max(self.clock.monotonic() - began, slept)
         return entry, await self._event(attrs.evolve(operation, deadline_seconds=max(0.0, left)))
 
-    async def _submit(self, operation: Operation[Any], entry: Entry) -> tuple[Entry, End | None]:
+    async def _submit(self, operation: Operation[Any], entry: Entry) -> tuple[Entry, Event | None]:
         """Submit a job and follow it. The intent is written down when the job store has the job, and it may go.
 
         A process that ends before that leaves the row as it was. One that was taken for dead is refused the intent, and
