@@ -16,6 +16,7 @@ from vismanet_async._bulk.first_create import FirstCreate
 from vismanet_async._bulk.group_commit import GroupCommit
 from vismanet_async._bulk.groups import Groups, Place
 from vismanet_async._bulk.intake import Input, Read, read_row
+from vismanet_async._bulk.others import keep_leases, stay_with_others
 from vismanet_async._bulk.rows import GOOD, MOST_PROBLEMS, OUTCOMES, BulkProgress, BulkSummary, Outcome, Row, RowResult
 from vismanet_async._bulk.sending import Pauses, Sending
 from vismanet_async._bulk.stop_rule import StopRule
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BulkRun", "result_of"]
 
-_WATCH_SECONDS: Final = 2.0
-"""How often a shared journal is read for what other processes have ended."""
-_MOST_IN_VAIN: Final = 2
-"""How often the input is read again for rows of processes that are gone, and has none of them."""
 _DUPLICATE: Final = "row {} of the input has the same key; only that one is sent. Give each row a key of its own."
 _CHANGED: Final = (
     "an earlier run sent this key with another content and it is {}; nothing was sent. Give new content a new key."
@@ -241,7 +238,7 @@ class BulkRun(DeferredCall[BulkSummary]):
                 writing.start_soon(commits.run, name="bulk journal")
                 async with anyio.create_task_group() as tasks:
                     if self._journal.shared:
-                        writing.start_soon(self._renew, name="bulk leases")
+                        writing.start_soon(keep_leases, self._journal, self._clock, name="bulk leases")
                     tasks.start_soon(self._input.feed, name="bulk input")
                     for _ in range(max(_senders(self._transport.limiter.maximum), self._background.at_once)):
                         tasks.start_soon(self._send_all, take, sending, name="bulk sender")
@@ -249,32 +246,20 @@ class BulkRun(DeferredCall[BulkSummary]):
                     give.close()
                 writing.cancel_scope.cancel()
 
-    async def _renew(self) -> None:
-        while True:
-            await self._clock.sleep(self._journal.lease_seconds / 3)
-            await self._journal.renew()
-
     async def _register(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
         async for chunk in self._input.chunks():
             await self._take(chunk, give, sending)
         for job, key in self._groups.left():
             await self._give(attrs.evolve(job, behind=key), give)
         if self._journal.shared:
-            await self._finish_with_others(give, sending)
-
-    async def _finish_with_others(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
-        """Wait for what other processes work on, and read the input again for the rows of those that are gone."""
-        abandoned = in_vain = 0
-        while self._stopped is None and self._input.error is None:
-            standing = await self._journal.standing()
-            in_vain = in_vain if standing.abandoned == abandoned else 0
-            abandoned = standing.abandoned
-            # a load whose other processes had other rows is over for this one, when it has read its own twice for them
-            if abandoned and self._input.repeatable and in_vain < _MOST_IN_VAIN:
-                in_vain = 0 if await self._take_again(give, sending) else in_vain + 1
-            elif not (standing.held or self._at_work):
-                break
-            await self._pauses.wait(self._clock, _WATCH_SECONDS)
+            await stay_with_others(
+                self._journal,
+                clock=self._clock,
+                pauses=self._pauses,
+                take_again=partial(self._take_again, give, sending) if self._input.repeatable else None,
+                busy=lambda: self._at_work > 0,
+                ended=lambda: self._stopped is not None or self._input.error is not None,
+            )
 
     async def _take_again(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> int:
         """Read the input once more; return how many of its rows nobody had."""
@@ -285,12 +270,7 @@ class BulkRun(DeferredCall[BulkSummary]):
         return taken
 
     async def _take(
-        self,
-        chunk: list[Read],
-        give: MemoryObjectSendStream[_Job],
-        sending: Sending,
-        *,
-        counts_duplicates: bool = True,
+        self, chunk: list[Read], give: MemoryObjectSendStream[_Job], sending: Sending, *, counts_duplicates: bool = True
     ) -> int:
         """Register rows and pass on those that are this run's; return how many."""
         taken = 0
