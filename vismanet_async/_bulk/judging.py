@@ -67,7 +67,9 @@ def ended_in(error: VismaNetError, *, at: datetime, conditional: bool) -> Refuse
     refused = isinstance(error, ApiError) and not isinstance(error, ServerError)
     if refused and not (conditional and _may_be_its_own_effect(error)):
         return Refused(attempts=attempts, trouble=trouble)
-    over = isinstance(error, ServerError) and b"VismaId" in error.body and fault_of(error.status) is Fault.SERVER_ERROR
+    over = (
+        isinstance(error, ServerError) and b"VismaId" in error.body and fault_of(error.status) is not Fault.UNAVAILABLE
+    )
     return Lost(at=None if over else at, attempts=attempts, trouble=trouble)
 
 
