@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+import anyio
+import attrs
 import pytest
 
 from tests.bulk.company import Company, keys
 from tests.jobs.fast import PATIENCE_SECONDS, FastClock, ServerClock, patient
 from vismanet_async import RequestRefused, StaticToken, VismaNet
 from vismanet_async._bulk.background import end_of
-from vismanet_async._bulk.transitions import Answered, Lost, NotSent, Refused
+from vismanet_async._bulk.journal import SqliteJournal
+from vismanet_async._bulk.transitions import Answered, Lost, Missing, NotSent, Refused, RowState
 from vismanet_async._jobs.core.records import JobRecord, JobResult, OperationSummary
 from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.sql.store import SqlStore
@@ -135,7 +138,7 @@ async def test_a_lost_submission_stays_unknown_until_it_is_found(tmp_path: Path)
         found, results = await company.run(company.rows(keys(3)), via="background", find=company.find())
         company.check(results)
         assert (found.done, found.unknown) == (2, 1)
-        assert "may wait in the queue for a day" in (found.problems[0].error or "")
+        assert "it may wait in the queue for a day" in (found.problems[0].error or "")
         states = [record.state for record in await company.visma.jobs.list()]
         assert Counter(states) == {State.SUCCEEDED: 2, State.UNCERTAIN: 1}, "what was found is settled"
         decided, results = await company.run(company.rows(keys(3)), via="background", retry_unknown=True)
@@ -190,13 +193,20 @@ async def test_ways_that_are_none_are_refused(tmp_path: Path) -> None:
         ({"state": State.SUCCEEDED, "status_code": 201, "error": "its content was gone"}, 201, None, Answered),
         ({"state": State.FAILED, "status_code": 400, "error": "no"}, 400, b"{}", Refused),
         ({"state": State.FAILED, "status_code": 412}, 412, b"{}", Refused),
-        ({"state": State.FAILED, "status_code": 500}, 500, b"{}", "over"),
+        # the ERP's own answer is an end; a gateway's, a failed queue and a forgotten job leave it where it was
+        ({"state": State.FAILED, "status_code": 500}, 500, b'{"message": "VismaId: 6c6eb585. Error."}', "over"),
+        ({"state": State.FAILED, "status_code": 500}, 500, b"<html>", Lost),
+        *(({"state": State.UNCERTAIN, "status_code": code}, code, b"{}", Lost) for code in (408, 502, 503, 504)),
         ({"state": State.FAILED, "error": "never sent: cancelled"}, 0, None, NotSent),
         ({"state": State.FAILED, "sending_at": None, "error": "never sent"}, 0, None, NotSent),
-        ({"state": State.FAILED, "error": "the queue failed"}, 0, None, "over"),
-        ({"state": State.EXPIRED, "error": "the server does not know it"}, 0, None, "over"),
+        ({"state": State.FAILED, "error": "the queue failed"}, 0, None, Lost),
+        ({"state": State.EXPIRED, "error": "the server does not know it"}, 0, None, Lost),
         ({"state": State.UNCERTAIN, "error": "no answer", "job_id": None}, 0, None, Lost),
-        ({"state": State.UNCERTAIN, "error": "its result was not kept"}, 0, None, "over"),
+        ({"state": State.UNCERTAIN, "error": "its result was not kept"}, 0, None, Lost),
+        # a person has looked
+        ({"state": State.FAILED, "error": "not in the ERP", "settled_by": "user"}, 0, None, Missing),
+        ({"state": State.FAILED, "status_code": 504, "settled_by": "user"}, 504, b"{}", Missing),
+        ({"state": State.SUCCEEDED, "settled_by": "user"}, 0, None, Answered),
     ],
 )
 async def test_what_the_end_of_a_job_means(
@@ -208,7 +218,99 @@ async def test_what_the_end_of_a_job_means(
     whole: dict[str, Any] = {"sending_at": NOW, "job_id": "s"} | record
     stored = JobRecord(id="j", company="c", operation=about, created_at=NOW, **whole)
     result = JobResult(status_code=status, content=content, read_at=NOW) if status else None
-    end = end_of(stored, result, operation, at=NOW)
+    end = end_of(stored, result, decode=operation.decode, at=NOW)
     assert isinstance(end, Lost if told == "over" else told)
     if isinstance(end, Lost):
         assert (end.at is None) == (told == "over")
+
+
+async def test_a_gateway_that_gave_up_on_a_job_leaves_it_at_work(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        company.simulator.background.script(status_code=504)
+        looks: list[str] = []
+
+        async def late(row: Row) -> str | None:
+            looks.append(row.key)
+            return None if len(looks) == 1 else "10"
+
+        rows = list(company.rows(keys(1)))
+        summary, _ = await company.run(rows, via="background", find=late, settle_seconds=20)
+        assert (summary.done, len(looks)) == (1, 2), "what the ERP goes on with is waited for"
+
+        company.simulator.background.script(status_code=504)
+        other = attrs.evolve(company, journal=tmp_path / "other.sqlite")
+
+        async def never(_: Row) -> None:
+            await anyio.lowlevel.checkpoint()
+
+        for _ in range(2):
+            summary, results = await other.run(other.rows(keys(1)), via="background", find=never, retry_failed=True)
+            assert summary.unknown == 1
+            assert "It was not sent again" in (results[keys(1)[0]][0].error or "")
+        assert len(company.simulator.background) == 2
+        [uncertain] = await company.visma.jobs.list(states=[State.UNCERTAIN])
+        assert uncertain.status_code == 504, "nobody has said that it failed"
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_a_job_that_is_gone_from_the_store_proves_nothing(tmp_path: Path, by_hand: bool) -> None:
+    async with opened(tmp_path) as company:
+        run = company.visma.bulk.run(company.rows(keys(2)), journal=company.journal, via="background")
+        with mock.patch.object(company.visma.jobs, "wait", side_effect=StoreNotUsable("the disk is full")):
+            assert (await run).unknown == 2
+        jobs = company.visma.jobs
+        for record in await jobs.list():  # a worker follows them, and then somebody tidies up
+            await jobs.wait(record.id, timeout_seconds=None, until_certain=True)
+            if by_hand:
+                await jobs.forget(record.id)
+        await jobs.prune(older_than=timedelta(0))
+        assert not await jobs.list()
+        summary, results = await company.run(company.rows(keys(2)), via="background")
+        assert summary.unknown == 2
+        assert "which this job store does not have" in (results[keys(1)[0]][0].error or "")
+        summary, results = await company.run(company.rows(keys(2)), via="background", find=company.find())
+        company.check(results)
+        assert summary.complete
+        assert len(company.simulator.background) == 2
+
+
+async def test_the_journal_has_a_job_when_the_store_has_it_and_nothing_has_left(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        write, seen = SqliteJournal.write, []
+
+        async def looked(journal: SqliteJournal, entries: Any) -> Any:
+            for entry in entries:
+                if entry.state is RowState.SENDING:
+                    stored = await company.visma.jobs.record(entry.job)
+                    seen.append((stored.state, stored.sending_at, len(company.simulator.background)))
+            return await write(journal, entries)
+
+        with mock.patch.object(SqliteJournal, "write", looked):
+            assert (await company.run(company.rows(keys(1)), via="background"))[0].complete
+        assert seen == [(State.INTENT, None, 0)]
+
+
+async def test_a_process_that_was_taken_for_dead_submits_no_row_that_another_took_over(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+
+        async def refused(_: SqliteJournal, entries: Any) -> Any:
+            await anyio.lowlevel.checkpoint()
+            return frozenset(entry.key for entry in entries)
+
+        with mock.patch.object(SqliteJournal, "write", refused):
+            summary = await company.visma.bulk.run(company.rows(keys(2)), journal=company.journal, via="background")
+        assert summary.rows == 0
+        assert not list(company.simulator.background)
+        assert {record.state for record in await company.visma.jobs.list()} == {State.FAILED}, "never sent"
+
+
+async def test_what_a_person_says_of_an_uncertain_job_is_believed(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        company.simulator.background.script(lose_answer=True, outcome="hang", times=2)
+        lost, _ = await company.run(company.rows(keys(2)), via="background")
+        assert lost.unknown == 2
+        for record, outcome in zip(await company.visma.jobs.list(), ("failed", "succeeded"), strict=True):
+            await company.visma.jobs.settle(record.id, outcome=outcome, note="seen in the ERP")
+        summary, _ = await company.run(company.rows(keys(2)), via="background")
+        assert summary.complete
+        assert len(company.simulator.background) == 3, "what is not there was sent once more"

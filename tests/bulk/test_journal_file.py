@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -157,3 +158,23 @@ async def test_a_journal_shares_no_file_with_a_job_store(tmp_path: Path) -> None
             with pytest.raises(StoreNotUsable, match="Give the journal a file of its own"):
                 await visma.bulk.run(rows, journal=path, via="background")
         assert not company.simulator.requests.total
+
+
+async def test_a_run_that_is_cancelled_while_it_opens_its_journal_lets_go_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as company:
+        begin = journals.SqliteJournal._begin_run
+
+        async def cancelled(journal: journals.SqliteJournal, *arguments: str) -> None:
+            task.cancel()
+            await begin(journal, *arguments)
+
+        monkeypatch.setattr(journals.SqliteJournal, "_begin_run", cancelled)
+        run = company.visma.bulk.run(company.rows(keys(1)), journal=company.journal)
+        task = asyncio.ensure_future(run.run())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        monkeypatch.undo()
+        summary, _ = await company.run(company.rows(keys(1)))
+        assert summary.complete

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.bulk.company import executed, keys, opened
 from tests.jobs.postgres import new_database, postgres
 from vismanet_async import RequestRefused
+from vismanet_async._bulk.sending import Pauses
 from vismanet_async._bulk.shared_journal import SharedJournal
 from vismanet_async._bulk.transitions import Answered, Entry, RowState, Sent, advance
 from vismanet_async.bulk import BulkSummary, Row
@@ -47,9 +49,9 @@ def entry(key: str, position: int) -> Entry:
     return Entry(key=key, position=position, fingerprint=b"f", operation="Customer_Post")
 
 
-async def joined(database: str, clock: Any) -> SharedJournal:
+async def joined(database: str, clock: Any, *, base_url: str = URL) -> SharedJournal:
     journal = SharedJournal(f"{database}#load", clock=clock)
-    await journal.open(company="c", base_url=URL)
+    await journal.open(company="c", base_url=base_url)
     return journal
 
 
@@ -87,7 +89,9 @@ async def test_a_run_begins_when_nobody_is_in_one(database: str) -> None:
     await first.register([entry("a", 1), entry("b", 2)])
     second = await joined(database, clock)
     told = await second.register([entry("b", 2), entry("a", 7)])
-    assert [(each.elsewhere, each.duplicate_of) for each in told] == [(True, None), (False, 1)]
+    assert [(each.elsewhere, each.duplicate_of) for each in told] == [(True, None), (True, None)], "in another order"
+    told = await second.register([entry("c", 3), entry("b", 9), entry("c", 10)])
+    assert [(each.elsewhere, each.duplicate_of) for each in told] == [(False, None), (False, 2), (False, 3)]
     for journal in (first, second):
         await journal.aclose()
     third = await joined(database, clock)
@@ -97,8 +101,58 @@ async def test_a_run_begins_when_nobody_is_in_one(database: str) -> None:
         (False, False, 7),
         (True, False, None),
     ]
-    assert [each.key async for each in third.entries()] == ["a", "b"]
+    assert [each.key async for each in third.entries()] == ["a", "b", "c"]
     await third.aclose()
+
+
+async def test_an_input_that_is_read_again_may_come_in_another_order(database: str) -> None:
+    clock = SetClock()
+    first, second = await joined(database, clock), await joined(database, clock)
+    await first.register([entry("a", 1), entry("b", 2)])
+    assert all(each.elsewhere for each in await second.register([entry("b", 1), entry("a", 2)]))
+    clock.now += timedelta(seconds=40)
+    await second.read_again()
+    told = await second.register([entry("a", 1), entry("b", 2), entry("a", 3)])
+    assert [(each.elsewhere, each.duplicate_of, each.entry.position) for each in told] == [
+        (False, None, 1),
+        (False, None, 2),
+        (False, 1, 3),
+    ]
+    for journal in (first, second):
+        await journal.aclose()
+
+
+@pytest.mark.parametrize("same_rows", [True, False])
+async def test_rows_of_a_process_that_is_gone_are_looked_for_with_pauses_and_not_for_ever(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same_rows: bool
+) -> None:
+    async with opened(tmp_path) as company:
+        gone = await joined(database, clock := SetClock(), base_url=company.visma.base_url)
+        clock.now = company.visma.clock.utc_now() - timedelta(minutes=5)
+        await gone.register([entry(key, number) for number, key in enumerate(keys(3), 1)])
+        await gone._database.aclose()  # as a process that was killed leaves it
+
+        waits: list[float] = []
+
+        async def waited(_: Pauses, __: Any, seconds: float) -> bool:
+            await anyio.lowlevel.checkpoint()
+            waits.append(seconds)
+            assert len(waits) < 500, "it goes on and on"
+            return True
+
+        # a run that goes on: it began before that process was seen to be gone
+        run = "UPDATE vismanet_bulk_journals SET run = 1"
+        other = await joined(database, company.visma.clock, base_url=company.visma.base_url)
+        async with other._database.transaction(lambda _: None) as connection:
+            await connection.exec_driver_sql(run)
+        monkeypatch.setattr(Pauses, "wait", waited)
+        wanted = keys(3)[::-1] if same_rows else keys(3, first=50)
+        rows = list(company.rows(wanted))
+        summary = await company.visma.bulk.run(rows, journal=f"{database}#load")
+        await other.aclose()
+        assert waits
+        assert set(executed(company.simulator)) == set(wanted)
+        assert (summary.done, summary.not_sent) == (3, 0 if same_rows else 3)
 
 
 async def test_two_workers_share_a_load(database: str, tmp_path: Path) -> None:
@@ -178,3 +232,25 @@ async def test_tables_of_an_earlier_version_are_gone_on_with(database: str) -> N
     assert await later.write([advance(known.entry, Sent(at=clock.now, leaves_within_seconds=5))]) == frozenset()
     assert (await later.known(["a"]))["a"].leaves_within_seconds == 5
     await later.aclose()
+
+
+async def test_a_run_that_is_cancelled_while_it_joins_leaves_no_worker(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as company:
+        lock = SharedJournal._lock
+
+        async def cancelled(journal: SharedJournal, connection: Any) -> None:
+            task.cancel()
+            await lock(journal, connection)
+
+        monkeypatch.setattr(SharedJournal, "_lock", cancelled)
+        task = asyncio.ensure_future(company.visma.bulk.run(company.rows(keys(1)), journal=f"{database}#load").run())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        monkeypatch.undo()
+        journal = SharedJournal(f"{database}#other", clock=company.visma.clock)
+        async with journal._database.transaction(lambda _: None) as connection:
+            left = (await connection.exec_driver_sql("SELECT count(*) FROM vismanet_bulk_workers")).scalar_one()
+        await journal.aclose()
+        assert left == 0

@@ -154,9 +154,11 @@ def test_a_refusal_after_a_lost_attempt_of_the_same_call_may_be_its_own_effect(s
 def test_what_the_erp_itself_answers_is_over() -> None:
     erp = ended_in(api(500, "500", body=b'{"message": "VismaId: 6c6eb585. Error."}'), at=NOW, conditional=False)
     gateway = ended_in(api(500, "500", body=b"<html>"), at=NOW, conditional=False)
+    busy = ended_in(api(503, "503", body=b'{"message": "VismaId: 6c6eb585. Error."}'), at=NOW, conditional=False)
     assert isinstance(erp, Lost)
     assert isinstance(gateway, Lost)
-    assert (erp.at, gateway.at) == (None, NOW)
+    assert isinstance(busy, Lost)
+    assert (erp.at, gateway.at, busy.at) == (None, NOW, NOW)
 
 
 def test_what_stops_a_run() -> None:

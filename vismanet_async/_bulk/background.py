@@ -1,16 +1,15 @@
 """Rows as background jobs: which go that way, how they are sent and followed, and what their ends mean.
 
-A row's own job id is in the journal before the job is submitted; the job store has the job before its request leaves,
-and everything after that (docs/jobs.md). So a process that dies leaves a row whose job says how it stands.
+The job store has the job before the journal has its id, and the journal has that before the request leaves. So a row
+whose journal names no job was never sent, and one that a process left on its way has a job that says how it stands
+(docs/jobs.md). Where the store has no such job it was forgotten, pruned or lost, and nobody knows.
 """
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 import uuid
 from contextlib import suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import anyio
@@ -25,10 +24,11 @@ from vismanet_async._jobs.store import JobUnknown, LeaseLost
 from vismanet_async.errors import RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from vismanet_async._clock import Clock
+    from vismanet_async._http.message import Response
     from vismanet_async._jobs.core.records import JobRecord, JobResult
     from vismanet_async._jobs.manager import JobManager
     from vismanet_async._operation import Operation
@@ -42,11 +42,10 @@ _SLOW_SECONDS: Final = 60.0
 """An operation whose jobs ran so long in the median goes through the queue: a plain request ends after four minutes
 (docs/facts.md 1.8)."""
 QUEUED_SECONDS: Final = GIVEN_UP_AFTER.total_seconds()
-"""How long a job whose id got lost may wait in the queue: as long as the server knows jobs."""
-_MARK_CHARS: Final = 12
+"""How long a job whose end is not known may be executed: as long as the server knows jobs."""
 _NOT_THERE: Final = (
-    "It may have been executed: it was to be sent as background job {}, which this job store does not have. Give the "
-    "client the job store of the run that sent it, or look it up."
+    "It may have been executed: it was sent as background job {}, which this job store does not have (any more). Give "
+    "the client the job store of the run that sent it, or look it up."
 )
 _LOOKED_UP: Final = "looked up by a bulk run"
 
@@ -61,7 +60,6 @@ class Background:
         self._via = via
         self._clock = clock
         self._reference = reference
-        self._mark = uuid.uuid4().hex[:_MARK_CHARS]
         self._slow: frozenset[str] = frozenset()
         self._ended = False
         self._scopes: set[anyio.CancelScope] = set()
@@ -76,10 +74,7 @@ class Background:
         return self._jobs_of()
 
     async def begin(self) -> None:
-        """Mark the job store with what all jobs of this run are called by.
-
-        So a job that a later run looks for in vain was never sent, if the store has the mark; if not, it is another
-        store, or a new one in its place, and says nothing.
+        """Read from the job store what was slow.
 
         Raises:
             SettingsError: there is no job store.
@@ -87,9 +82,7 @@ class Background:
         """
         if self._via == "request":
             return
-        store, now = self._jobs.store, self._clock.utc_now()
-        await store.remember(_digest(self._mark), at=now)
-        times = await store.run_times(company=self._jobs.company)
+        times = await self._jobs.store.run_times(company=self._jobs.company)
         self._slow = frozenset(name for name, each in times.items() if statistics.median(each) >= _SLOW_SECONDS)
 
     def end(self) -> None:
@@ -105,35 +98,38 @@ class Background:
         return "/action/" in operation.spec.path.casefold() or operation.spec.id in self._slow
 
     def new_id(self) -> str:
-        """Return our own id for a job of this run."""
-        return self._mark + uuid.uuid4().hex[_MARK_CHARS:]
+        """Return our own id for a job."""
+        return uuid.uuid4().hex
 
-    async def send(self, operation: Operation[Any], own_id: str) -> End | None:
+    async def send(self, operation: Operation[Any], own_id: str, *, ready: Callable[[], Awaitable[None]]) -> End | None:
         """Submit an operation and follow it; return how it ended, or None where that is for a later run to say.
+
+        Args:
+            operation: what to run.
+            own_id: the job's.
+            ready: writes the job's id into the journal. It is called when the job store has the job, and before the
+                request leaves; where it raises nothing is sent.
 
         Raises:
             StoreNotUsable: the job store failed. Where it stands its job says when the store is back.
         """
+        submission = self._jobs.submission(reference=self._reference)
         try:
-            submitted = await self._jobs.submission(reference=self._reference).submit(operation, own_id=own_id)
+            submitted = await submission.submit(operation, own_id=own_id, ready=ready)
         except RequestRefused as error:
             return Refused(attempts=0, trouble=trouble_of(error))
         record = submitted.record
         if record.settled or record.state is State.UNCERTAIN:
-            at = self._clock.utc_now()
-            return end_of(record, submitted.result, operation, at=at, failure=submitted.failure)
-        return await self.follow(operation, own_id, sent_by=self._clock.utc_now())
+            at, failure = self._clock.utc_now(), submitted.failure
+            return end_of(record, submitted.result, decode=operation.decode, at=at, failure=failure)
+        return await self.follow(own_id, decode=operation.decode)
 
-    async def follow(
-        self, operation: Operation[Any], own_id: str, *, sent_by: datetime, sends_for: float = 0.0
-    ) -> End | None:
+    async def follow(self, own_id: str, *, decode: Callable[[Response], Any]) -> End | None:
         """Wait for the end of a job, whoever submitted it; return as `send` does.
 
         Args:
-            operation: what was submitted.
             own_id: the job's.
-            sent_by: when its request had left at the latest, if the job store does not say.
-            sends_for: how many seconds a request may take to leave.
+            decode: the decoder of what was submitted.
         """
         record: JobRecord | None = None
         with anyio.CancelScope() as scope:
@@ -142,21 +138,14 @@ class Background:
                 if not self._ended:
                     record = await self._jobs.wait(own_id, timeout_seconds=None, until_certain=True)
             except JobUnknown:
-                return await self._never_written(own_id, sent_by)
+                trouble = Trouble(kind="JobUnknown", text=_NOT_THERE.format(own_id))
+                return Lost(at=self._clock.utc_now(), attempts=0, trouble=trouble)
             finally:
                 self._scopes.discard(scope)
         if record is None:
             return None
         result = await self._jobs.kept_result(own_id)
-        at = sent_by if record.sending_at is None else record.sending_at + timedelta(seconds=sends_for)
-        return end_of(record, result, operation, at=at)
-
-    async def _never_written(self, own_id: str, sent_by: datetime) -> Missing | Lost:
-        """Return what it means that the store has no such job: an intent is written before its request leaves."""
-        if await self._jobs.store.seen(_digest(own_id[:_MARK_CHARS]), at=self._clock.utc_now()):
-            return Missing()
-        trouble = Trouble(kind="JobUnknown", text=_NOT_THERE.format(own_id))
-        return Lost(at=sent_by, attempts=0, trouble=trouble)
+        return end_of(record, result, decode=decode, at=self._clock.utc_now())
 
     async def settle(self, own_id: str, *, executed: bool) -> None:
         """Say of an uncertain job what a look has shown, so that it holds up no other job on its document."""
@@ -164,40 +153,38 @@ class Background:
             await self._jobs.settle(own_id, outcome="succeeded" if executed else "failed", note=_LOOKED_UP)
 
 
-def _digest(mark: str) -> bytes:
-    return hashlib.sha256(f"bulk run {mark}".encode()).digest()
-
-
 def end_of(
     record: JobRecord,
     result: JobResult | None,
-    operation: Operation[Any],
     *,
+    decode: Callable[[Response], Any],
     at: datetime,
     failure: VismaNetError | None = None,
 ) -> End:
     """Return what the end of a job means for its row. Pure.
 
+    Only the ERP's own answer to the executed request is an end of that. A gateway that gave up on it, a queue that
+    failed and a job that the server forgot leave it where it was: it may still be worked on.
+
     Args:
         record: settled, or uncertain.
         result: the server's answer about it.
-        operation: what was submitted, for its decoder.
+        decode: the decoder of what was submitted.
         at: now.
         failure: what its submission raised, if it did.
     """
+    if record.state is State.FAILED and record.settled_by == "user":
+        return Missing()  # a person has looked
     if record.state is State.SUCCEEDED:
         try:
-            return answered(value_of(record, result, decode=operation.decode))
+            return answered(value_of(record, result, decode=decode))
         except VismaNetError:  # it was executed, and its content is not to be had
             return Answered(attempts=1)
     if record.state is State.FAILED and (record.sending_at is None or (record.error or "").startswith("never sent")):
         trouble = Trouble(kind="NotSent", text=f"job {record.id} was {record.error}.")
         return NotSent(attempts=0, trouble=trouble_of(failure) if failure is not None else trouble)
-    error = error_of(record, result, decode=operation.decode)
+    error = error_of(record, result, decode=decode)
     if error is None:
         raise RuntimeError(f"job {record.id} is {record.state} and has neither a result nor an error")
     ended = ended_in(error, at=at, conditional=False)
-    ended = attrs.evolve(ended, attempts=max(1, ended.attempts))
-    # one whose id is not known may still wait in the queue; any other has come to its end
-    over = record.state is not State.UNCERTAIN or record.job_id is not None
-    return attrs.evolve(ended, at=None) if isinstance(ended, Lost) and over else ended
+    return attrs.evolve(ended, attempts=max(1, ended.attempts))

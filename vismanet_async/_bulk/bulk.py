@@ -111,12 +111,13 @@ class Bulk:
             max_failure_share: stop when more than this share of the last hundred rows that were sent fails, from 0 to
                 1; None never stops.
             settle_seconds: how long after a lost answer a row that is not found counts as not executed. For one that an
-                earlier run was sending it counts from the last moment at which that can have left.
+                earlier run was sending it counts from the last moment at which that can have left: the start of this
+                run, or one that the same machine's time since its start shows to be earlier; never by the wall clock.
             via: `background` sends each row as a job of the background queue, which `visma.jobs` keeps and follows;
                 `auto` does so with actions, and with what took a minute or more as a job before. Rows whose job is
                 under way when a run ends are followed by the next one, with the same job store. Up to 64 are under way
-                at a time. A row whose submission was lost, and which `find` does not find, stays unknown for a day: it
-                may wait in the queue.
+                at a time. A row of whose job nobody knows how it ended, and which `find` does not find, stays unknown
+                for a day: it may wait in the queue, or be worked on.
 
         Returns:
             The run. Its summary counts each row under one outcome (see `Outcome`); memory does not grow with the input.

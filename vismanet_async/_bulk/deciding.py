@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from vismanet_async._bulk.sending import Find  # noqa: TC001 - attrs reads the annotations
-from vismanet_async._bulk.transitions import Action, Entry, RowState, Trouble, decide, decide_anew
+from vismanet_async._bulk.transitions import UNSURE, Action, Entry, RowState, Trouble, decide, decide_anew
 
 if TYPE_CHECKING:
     from vismanet_async._bulk.intake import Read
@@ -60,10 +60,12 @@ def sends_again(entry: Entry, options: BulkOptions) -> bool:
 
 
 def settled(read: Read, entry: Entry, upsert: Upsert) -> tuple[Outcome, Entry] | None:
-    """Return how a row of an upsert ends for which nothing is to be sent; None for all others."""
-    effect = getattr(read.row, "effect", None)
+    """Return how a row of an upsert ends for which nothing is to be sent; None for all others.
+
+    Only once nothing that was sent for it may land any more: what the row was compared with could change yet.
+    """
+    effect, unsure = getattr(read.row, "effect", None), entry.state in UNSURE
     if effect == "unchanged":
-        unsure = entry.state in {RowState.SENDING, RowState.UNKNOWN}
         done = attrs.evolve(entry, state=RowState.DONE, unsure_since=None, trouble=None)
         if unsure:  # it was executed, or somebody else has done the same
             return upsert.outcome_of(entry.operation), done

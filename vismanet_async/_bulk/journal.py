@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SqliteJournal"]
 
-_SCHEMA_VERSION: Final = 3
+_SCHEMA_VERSION: Final = 4
 _GROUPS_INDEX: Final = (
     "CREATE INDEX IF NOT EXISTS vismanet_bulk_rows_group ON vismanet_bulk_rows (row_group) WHERE row_group IS NOT NULL"
 )
@@ -70,13 +70,20 @@ _SCHEMA: Final = (
         job TEXT,
         leaves_within_seconds REAL,
         row_group TEXT,
+        boot TEXT,
         place INTEGER
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX vismanet_bulk_rows_state ON vismanet_bulk_rows (state)",
     _GROUPS_INDEX,
 )
-_ADDED: Final = {"job": "TEXT", "leaves_within_seconds": "REAL", "row_group": "TEXT", "place": "INTEGER"}
+_ADDED: Final = {
+    "job": "TEXT",
+    "leaves_within_seconds": "REAL",
+    "row_group": "TEXT",
+    "boot": "TEXT",
+    "place": "INTEGER",
+}
 """Columns that journals of earlier versions lack."""
 _NAMES: Final = ", ".join(COLUMNS)
 _INSERT: Final = (
@@ -217,6 +224,9 @@ class SqliteJournal:
             waiting = [] if groups == "[]" else (await connection.exec_driver_sql(_NOT_DONE, (groups,))).all()
         places = {row["key"]: row["place"] or 0 for row in found}
         return [_placed(each, waiting, places) for each in results] if waiting else results
+
+    async def read_again(self) -> None:
+        """Do nothing: no input is read twice in a run that is alone."""
 
     @run_to_completion
     async def write(self, entries: Sequence[Entry]) -> frozenset[str]:

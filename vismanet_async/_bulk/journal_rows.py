@@ -30,7 +30,7 @@ __all__ = [
 COLUMNS: Final = (
     *("key", "position", "fingerprint", "operation", "state", "attempts", "unsure_since", "id", "etag"),
     *("error_kind", "error", "status", "reference", "job"),
-    *("leaves_within_seconds", "row_group"),
+    *("leaves_within_seconds", "row_group", "boot"),
 )
 
 
@@ -46,7 +46,7 @@ class Registered:
     known: bool
     """An earlier run has seen it; `entry` is as that run left it, at the new position."""
     duplicate_of: int | None = None
-    """The position of the row of this run that has the same key."""
+    """The position of the row of the same input that has the same key."""
     behind: frozenset[str] = frozenset()
     """Keys of rows that stood before it in its group, are not done, and have not come in this run yet."""
     elsewhere: bool = False
@@ -88,6 +88,10 @@ class Journal(Protocol):
 
     async def register(self, rows: Sequence[Entry], /) -> list[Registered]:
         """Write down rows that have come, lease those that are free, and return what is known of each, in order."""
+        ...
+
+    async def read_again(self) -> None:
+        """Begin with the input anew: what was registered before is no duplicate of what comes now."""
         ...
 
     async def write(self, entries: Sequence[Entry], /) -> frozenset[str]:
@@ -176,12 +180,13 @@ def values_of(entry: Entry) -> tuple[Any, ...]:
         entry.job,
         entry.leaves_within_seconds,
         entry.group,
+        entry.boot,
     )
 
 
 def entry_of(row: Mapping[Any, Any]) -> Entry:
     names = ("key", "position", "fingerprint", "operation", "attempts", "id", "etag", "job", "leaves_within_seconds")
-    plain = {name: row[name] for name in names}
+    plain = {name: row[name] for name in (*names, "boot")}
     since, kind = row["unsure_since"], row["error_kind"]
     trouble = partial(Trouble, kind=kind, text=row["error"], status=row["status"], reference=row["reference"])
     return Entry(

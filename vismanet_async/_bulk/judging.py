@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vismanet_async._arguments import text_of
 from vismanet_async._bulk.transitions import Answered, Lost, NotSent, Refused, Trouble
 from vismanet_async._codec.model import Record
+from vismanet_async._http.retry import Fault, fault_of
 from vismanet_async._operation import ApiResponse
 from vismanet_async.errors import (
     ActionFailed,
@@ -53,7 +54,8 @@ def ended_in(error: VismaNetError, *, at: datetime, conditional: bool) -> Refuse
         conditional: it had an If-Match, so that the transport may have sent it more than once.
 
     A 5xx counts as *lost*: it is often a refusal (docs/facts.md 11.6), and nobody can tell which it was. Where the ERP
-    itself answered, which puts its VismaId into the text (docs/facts.md 11.5), the request is at least over.
+    itself answered, which puts its VismaId into the text (docs/facts.md 11.5), the request is at least over; not where
+    the answer is that something was not available, or took too long (408, 502, 503, 504).
     """
     attempts, trouble = len(error.attempts), trouble_of(error)
     if isinstance(error, NeverSent | RateLimited | TokenRefused | Unauthorized):
@@ -65,7 +67,9 @@ def ended_in(error: VismaNetError, *, at: datetime, conditional: bool) -> Refuse
     refused = isinstance(error, ApiError) and not isinstance(error, ServerError)
     if refused and not (conditional and _may_be_its_own_effect(error)):
         return Refused(attempts=attempts, trouble=trouble)
-    over = isinstance(error, ServerError) and b"VismaId" in error.body
+    over = (
+        isinstance(error, ServerError) and b"VismaId" in error.body and fault_of(error.status) is not Fault.UNAVAILABLE
+    )
     return Lost(at=None if over else at, attempts=attempts, trouble=trouble)
 
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import attrs
 
+from vismanet_async._bulk.anew import compare_anew
 from vismanet_async._bulk.deciding import BY_STATE, BulkOptions, action_of, outcome_of, sends_again, settled
 from vismanet_async._bulk.first_create import FirstCreate
 from vismanet_async._bulk.group_commit import GroupCommit
 from vismanet_async._bulk.groups import Groups, Place
 from vismanet_async._bulk.intake import Input, Read, read_row
+from vismanet_async._bulk.others import keep_leases, stay_with_others
 from vismanet_async._bulk.rows import GOOD, MOST_PROBLEMS, OUTCOMES, BulkProgress, BulkSummary, Outcome, Row, RowResult
 from vismanet_async._bulk.sending import Pauses, Sending
 from vismanet_async._bulk.stop_rule import StopRule
@@ -26,7 +28,6 @@ from vismanet_async.errors import RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
-    from datetime import datetime
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BulkRun", "result_of"]
 
-_WATCH_SECONDS: Final = 2.0
-"""How often a shared journal is read for what other processes have ended."""
 _DUPLICATE: Final = "row {} of the input has the same key; only that one is sent. Give each row a key of its own."
 _CHANGED: Final = (
     "an earlier run sent this key with another content and it is {}; nothing was sent. Give new content a new key."
@@ -130,7 +129,7 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._stopped: str | None = None
         self._stop_error: VismaNetError | None = None
         self._started_at: float | None = None
-        self._began_at: datetime | None = None
+        self._began: float | None = None
         self._groups: Groups[_Job] = Groups()
         self._pauses = Pauses()
         self._results: MemoryObjectSendStream[RowResult] | None = None
@@ -178,9 +177,10 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._started_at = self._clock.monotonic()
         self._results = results
         await self._background.begin()
-        await self._journal.open(company=self._company, base_url=self._base_url)
-        self._began_at = None if self._journal.shared else self._clock.utc_now()
         try:
+            # within, because a cancellation is raised when it is open
+            await self._journal.open(company=self._company, base_url=self._base_url)
+            self._began = None if self._journal.shared else self._clock.monotonic()
             with unwrap_group():
                 await self._work()
             await self._count_others()
@@ -228,7 +228,7 @@ class BulkRun(DeferredCall[BulkSummary]):
             find=options.find if self._first_create is None else self._first_create.find,
             settle_seconds=options.settle_seconds,
             deadline_seconds=self._transport.deadline_seconds,
-            began_at=self._began_at,
+            began=self._began,
             stop=self.stop,
             background=self._background,
         )
@@ -238,7 +238,7 @@ class BulkRun(DeferredCall[BulkSummary]):
                 writing.start_soon(commits.run, name="bulk journal")
                 async with anyio.create_task_group() as tasks:
                     if self._journal.shared:
-                        writing.start_soon(self._renew, name="bulk leases")
+                        writing.start_soon(keep_leases, self._journal, self._clock, name="bulk leases")
                     tasks.start_soon(self._input.feed, name="bulk input")
                     for _ in range(max(_senders(self._transport.limiter.maximum), self._background.at_once)):
                         tasks.start_soon(self._send_all, take, sending, name="bulk sender")
@@ -246,38 +246,42 @@ class BulkRun(DeferredCall[BulkSummary]):
                     give.close()
                 writing.cancel_scope.cancel()
 
-    async def _renew(self) -> None:
-        while True:
-            await self._clock.sleep(self._journal.lease_seconds / 3)
-            await self._journal.renew()
-
     async def _register(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
         async for chunk in self._input.chunks():
             await self._take(chunk, give, sending)
         for job, key in self._groups.left():
             await self._give(attrs.evolve(job, behind=key), give)
         if self._journal.shared:
-            await self._finish_with_others(give, sending)
+            await stay_with_others(
+                self._journal,
+                clock=self._clock,
+                pauses=self._pauses,
+                take_again=partial(self._take_again, give, sending) if self._input.repeatable else None,
+                busy=lambda: self._at_work > 0,
+                ended=lambda: self._stopped is not None or self._input.error is not None,
+            )
 
-    async def _finish_with_others(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
-        """Wait for what other processes work on, and read the input again for the rows of those that are gone."""
-        while self._stopped is None and self._input.error is None:
-            standing = await self._journal.standing()
-            if standing.abandoned and self._input.repeatable:
-                async for chunk in self._input.again():
-                    await self._take(chunk, give, sending)
-            elif standing.held or self._at_work:
-                await self._pauses.wait(self._clock, _WATCH_SECONDS)
-            else:
-                break
+    async def _take_again(self, give: MemoryObjectSendStream[_Job], sending: Sending) -> int:
+        """Read the input once more; return how many of its rows nobody had."""
+        taken = 0
+        await self._journal.read_again()
+        async for chunk in self._input.again():
+            taken += await self._take(chunk, give, sending, counts_duplicates=False)
+        return taken
 
-    async def _take(self, chunk: list[Read], give: MemoryObjectSendStream[_Job], sending: Sending) -> None:
+    async def _take(
+        self, chunk: list[Read], give: MemoryObjectSendStream[_Job], sending: Sending, *, counts_duplicates: bool = True
+    ) -> int:
+        """Register rows and pass on those that are this run's; return how many."""
+        taken = 0
         if self._journal.shared:
             chunk = [_without_group(each) for each in chunk]
         known = await self._journal.register([each.entry for each in chunk])
         for read, registered in zip(chunk, known, strict=True):
-            if registered.elsewhere:
+            duplicate = registered.duplicate_of is not None
+            if registered.elsewhere or (duplicate and not counts_duplicates):
                 continue
+            taken += not duplicate
             for waiting in self._groups.came(read.row.group, read.row.key):
                 await self._give(waiting, give)
             try:
@@ -286,6 +290,7 @@ class BulkRun(DeferredCall[BulkSummary]):
                 continue
             if job is not None and not self._groups.waits(read.row.group, job, registered.behind):
                 await self._give(job, give)
+        return taken
 
     async def _give(self, job: _Job, give: MemoryObjectSendStream[_Job]) -> None:
         job.place = self._groups.join(job.read.row.group)
@@ -299,7 +304,7 @@ class BulkRun(DeferredCall[BulkSummary]):
             text = _DUPLICATE.format(f"{registered.duplicate_of:,}")
             await self._ended(read.row, _refused(read.entry, text), "duplicate")
             return None
-        if self._upsert is not None and (ended := settled(read, entry, self._upsert)) is not None:
+        if self._upsert is not None and not entry.may_land and (ended := settled(read, entry, self._upsert)):
             outcome, after = ended
             if after.state is not entry.state:
                 await sending.writer.write(after)
@@ -335,18 +340,23 @@ class BulkRun(DeferredCall[BulkSummary]):
                 self._groups.leave(job.read.row.group, job.place)
 
     async def _send(self, job: _Job, sending: Sending) -> None:
-        row, entry, operation = job.read.row, job.entry, job.read.operation
+        read, entry = job.read, job.entry
         if self._stopped is not None:
-            return await self._unreached(row, entry)
-        if job.action is Action.LOOK:
-            entry = await sending.clear_up(row, operation, entry)
+            return await self._unreached(read.row, entry)
+        if job.action is Action.LOOK and self._upsert is not None:
+            read, entry, outcome = await compare_anew(read, entry, upsert=self._upsert, sending=sending)
+            if outcome is not None:
+                return await self._ended(read.row, entry, outcome, sent=True)
+        elif job.action is Action.LOOK:
+            entry = await sending.clear_up(read.row, read.operation, entry)
         elif entry.state is RowState.SENDING:
             entry = attrs.evolve(entry, state=RowState.UNKNOWN)
+        row, operation = read.row, read.operation
         if job.action is not Action.LOOK or entry.state is RowState.PLANNED or sends_again(entry, self._options):
             if (blocking := job.behind or self._groups.blocking(row.group, entry.position)) is not None:
                 return await self._ended(row, _refused(entry, _HELD.format(blocking)), "held")
             assert operation is not None
-            fresh = attrs.evolve(entry, fingerprint=job.read.entry.fingerprint, operation=operation.spec.id)
+            fresh = attrs.evolve(entry, fingerprint=read.entry.fingerprint, operation=operation.spec.id)
             send = partial(sending.send, row, operation, fresh)
             entry = await (send() if self._first_create is None else self._first_create.send(row, fresh, send))
             if entry is fresh:  # it waited for the quota, or for the first create, and the run was stopped

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 import attrs
 
 from vismanet_async._bulk.background import QUEUED_SECONDS
+from vismanet_async._bulk.elapsed import mark_of, seconds_since
 from vismanet_async._bulk.judging import answered, ended_in, records_of, stops_the_run, trouble_of
 from vismanet_async._bulk.transitions import (
     Entry,
     Event,
     Found,
+    Lost,
     Missing,
     NotSent,
     RowState,
@@ -22,16 +23,15 @@ from vismanet_async._bulk.transitions import (
     Trouble,
     advance,
 )
+from vismanet_async._jobs.results import plain_json
 from vismanet_async._jobs.store import StoreNotUsable
 from vismanet_async.errors import NotFound, VismaNetError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from vismanet_async._bulk.background import Background, End
     from vismanet_async._bulk.rows import Row
     from vismanet_async._clock import Clock
-    from vismanet_async._http.message import Service
+    from vismanet_async._http.message import Response, Service
     from vismanet_async._http.rate_limit import Quota
     from vismanet_async._operation import Operation
 
@@ -43,8 +43,8 @@ _MOST_PAUSES: Final = 20
 """How many pauses of the quota one row waits out; a window is an hour at most (docs/facts.md 3.3)."""
 
 _MAY_BE_QUEUED: Final = (
-    "It is not there, and may still be executed: the answer to the submission of background job {} got lost, and it "
-    "may wait in the queue for a day. It was not sent again."
+    "It may still be executed: what became of background job {} is not known, and it may wait in the queue for a day. "
+    "It was not sent again: look it up later, and then settle the job."
 )
 
 Find = Callable[["Row"], Awaitable[Any]]
@@ -99,10 +99,13 @@ class Sending:
     settle_seconds: float
     deadline_seconds: float
     """For one call in all, where the operation has none of its own."""
-    began_at: datetime | None
-    """When the journal came to be this run's alone: what earlier runs sent had left by then; None: it is shared."""
+    began: float | None
+    """When the journal came to be this run's alone, by `clock.monotonic`: what earlier runs sent had left by then;
+    None: it is shared."""
     stop: Stop
     background: Background
+    mark_of: Callable[[Clock], str | None] = mark_of
+    """See `elapsed`."""
 
     async def send(self, row: Row, operation: Operation[Any], entry: Entry) -> Entry:
         """Send a row that is certainly not executed, or that a person wants to be sent; return its entry."""
@@ -122,23 +125,53 @@ class Sending:
             while (wait := quota.wait_seconds(self.clock.monotonic())) > 0:
                 if not await self.pauses.wait(self.clock, wait):
                     return entry
-            job = self.background.new_id() if self.background.takes(operation) else None
-            limit = self._limit(operation)
-            sent = Sent(at=self.clock.utc_now(), job=job, leaves_within_seconds=limit)
-            entry, began = advance(entry, sent), self.clock.monotonic()
-            await self.writer.write(entry)
-            # the write took its time, and what is on the disk binds the request
-            left = limit - (self.clock.monotonic() - began)
-            timed = attrs.evolve(operation, deadline_seconds=max(0.0, left))
-            event = await (self._event(timed) if job is None else self._as_job(timed, job))
+            way = self._submit if self.background.takes(operation) else self._request
+            entry, event = await way(operation, entry)
             if event is None:
                 return entry
-            entry = advance(entry, event)
+            entry = self._after(entry, event)
             await self.writer.write(entry)
             throttled = isinstance(event, NotSent) and event.trouble.kind == "RateLimited"
             if not throttled or pause == _MOST_PAUSES - 1:
                 break
         return entry
+
+    async def _request(self, operation: Operation[Any], entry: Entry) -> tuple[Entry, Event | None]:
+        """Write the intent down, and send a plain request."""
+        limit, began = self._limit(operation), self.clock.monotonic()
+        entry = self._intent(entry, within=limit)
+        await self.writer.write(entry)
+        # the write took its time, and what is on the disk binds the request; a machine that slept knows by its mark
+        slept = seconds_since(entry.boot, self.mark_of(self.clock)) or 0.0
+        left = limit - max(self.clock.monotonic() - began, slept)
+        return entry, await self._event(attrs.evolve(operation, deadline_seconds=max(0.0, left)))
+
+    async def _submit(self, operation: Operation[Any], entry: Entry) -> tuple[Entry, Event | None]:
+        """Submit a job and follow it. The intent is written down when the job store has the job, and it may go.
+
+        A process that ends before that leaves the row as it was. One that was taken for dead is refused the intent, and
+        sends nothing.
+        """
+        before, limit, job = entry, self._limit(operation), self.background.new_id()
+        entry = self._intent(before, within=limit, job=job)
+        written = False
+
+        async def ready() -> None:
+            nonlocal entry, written
+            entry, written = self._intent(before, within=limit, job=job), True
+            await self.writer.write(entry)
+
+        timed = attrs.evolve(operation, deadline_seconds=limit)
+        event = await self._by_job(self.background.send(timed, job, ready=ready))
+        return (before if event is None and not written else entry), event
+
+    def _intent(self, entry: Entry, *, within: float, job: str | None = None) -> Entry:
+        return self._after(entry, Sent(at=self.clock.utc_now(), job=job, leaves_within_seconds=within))
+
+    def _after(self, entry: Entry, event: Event) -> Entry:
+        """Return the entry after an event, with the mark of a moment that it tells."""
+        after = advance(entry, event)
+        return after if after.unsure_since is None else attrs.evolve(after, boot=self.mark_of(self.clock))
 
     def _limit(self, operation: Operation[Any]) -> float:
         return self.deadline_seconds if operation.deadline_seconds is None else operation.deadline_seconds
@@ -152,13 +185,10 @@ class Sending:
             return ended_in(error, at=self.clock.utc_now(), conditional="If-Match" in operation.headers)
         return answered(result)
 
-    async def _as_job(self, operation: Operation[Any], job: str, *, sent_by: datetime | None = None) -> End | None:
-        """Submit it, unless it was before, and follow its job; return how it ended, or None: the next run will know."""
-        background = self.background
+    async def _by_job(self, ending: Awaitable[End | None]) -> End | None:
+        """Return how a job ended; None: the next run will know."""
         try:
-            if sent_by is None:
-                return await background.send(operation, job)
-            return await background.follow(operation, job, sent_by=sent_by, sends_for=self._limit(operation))
+            return await ending
         except StoreNotUsable as error:
             self.stop(f"{error}", error=error)
             return None
@@ -169,22 +199,48 @@ class Sending:
         Returns:
             Its entry: unknown if neither could tell.
         """
+        settles_in = None
         if entry.job is not None and operation is not None:
-            entry = await self.follow(operation, entry)
+            before = entry.state
+            entry = await self.follow(entry, decode=operation.decode)
             if entry.state is not RowState.UNKNOWN:
                 return entry
+            settles_in = self.settle_seconds if before is RowState.SENDING else None  # it is news
         if self.find is None:
             return attrs.evolve(entry, state=RowState.UNKNOWN)
-        return await self.look(row, entry)
+        return await self.look(row, entry, settles_in_seconds=settles_in)
 
-    async def follow(self, operation: Operation[Any], entry: Entry) -> Entry:
+    async def end_earlier(self, entry: Entry) -> Entry:
+        """Wait until what an earlier run sent for a row of an upsert is over; return its entry.
+
+        Returns:
+            Its `unsure_since` is None then, and it is unknown where nobody can tell what came of it. Otherwise it may
+            still be executed, or the run was stopped.
+        """
+        if entry.job is not None:
+            entry = await self.follow(entry, decode=plain_json)
+            if entry.state is not RowState.UNKNOWN:
+                return entry
+            if self.may_be_queued(entry):
+                trouble = Trouble(kind="OutcomeUnknown", text=_MAY_BE_QUEUED.format(entry.job))
+                entry = attrs.evolve(self._dated(entry), trouble=trouble)
+                await self.writer.write(entry)
+                return entry
+        elif entry.may_land and not await self.pauses.wait(self.clock, max(0.0, self._settles_in(entry))):
+            return entry
+        return attrs.evolve(entry, state=RowState.UNKNOWN, unsure_since=None, leaves_within_seconds=None, boot=None)
+
+    async def follow(self, entry: Entry, *, decode: Callable[[Response], Any]) -> Entry:
         """Return the entry of a row that was sent as a job, after the job's end: as before if that is not known yet."""
         assert entry.job is not None
-        sent_by = self._left_by(entry) or self.clock.utc_now()
-        event = await self._as_job(operation, entry.job, sent_by=sent_by)
+        event = await self._by_job(self.background.follow(entry.job, decode=decode))
         if event is None:
             return entry
-        after = advance(attrs.evolve(entry, state=RowState.SENDING), event)
+        after = self._after(attrs.evolve(entry, state=RowState.SENDING), event)
+        if isinstance(event, Lost) and entry.state is RowState.UNKNOWN and entry.unsure_since and event.at:
+            # no news: it counts from when it became so
+            names = ("unsure_since", "leaves_within_seconds", "boot")
+            after = attrs.evolve(after, **{name: getattr(entry, name) for name in names})
         await self.writer.write(after)
         return after
 
@@ -192,22 +248,24 @@ class Sending:
         """Look up a row that may have been executed; return its entry: done, planned, or unknown as before.
 
         What is not there yet may still come: a request whose answer got lost may still be worked on. So nothing counts
-        as missing before `settle_seconds` have passed.
+        as missing before `settle_seconds` have passed, and no job before the server has forgotten it.
 
         Args:
             row: the row.
             entry: sending or unknown.
-            settles_in_seconds: how long it may still come, where its answer got lost just now; None: by the journal.
+            settles_in_seconds: how long it may still come; None: as long as the journal tells.
         """
-        found, left_by = await self._found(row), self._left_by(entry)
-        if found is None and left_by is not None and self._may_be_queued(entry, left_by):
-            found = Trouble(kind="OutcomeUnknown", text=_MAY_BE_QUEUED.format(entry.job))
-        elif found is None and left_by is not None:
-            wait = self._settles_in(entry, left_by) if settles_in_seconds is None else settles_in_seconds
+        found = await self._found(row)
+        if found is None and entry.unsure_since is not None:
+            wait = settles_in_seconds
+            if wait is None:
+                wait = self._settles_in(entry) if entry.job is None else 0.0  # a job is looked up again tomorrow
             if wait > 0:
                 if not await self.pauses.wait(self.clock, wait):
                     return entry
                 found = await self._found(row)
+            if found is None and self.may_be_queued(entry):
+                found, entry = Trouble(kind="OutcomeUnknown", text=_MAY_BE_QUEUED.format(entry.job)), self._dated(entry)
         if isinstance(found, Trouble):
             entry = attrs.evolve(entry, state=RowState.UNKNOWN, trouble=found)
         else:
@@ -221,35 +279,33 @@ class Sending:
         await self.writer.write(entry)
         return entry
 
-    def _left_by(self, entry: Entry) -> datetime | None:
-        """Return when the request had left at the latest; None: it is over.
+    def may_be_queued(self, entry: Entry) -> bool:
+        """Return whether a job whose end is not known may still be executed."""
+        return entry.job is not None and entry.unsure_since is not None and self._left_ago(entry) < QUEUED_SECONDS
 
-        An intent is written before the request waits for its slot and token, so its time alone says too little.
+    def _settles_in(self, entry: Entry) -> float:
+        """Return how long a row that an earlier run, or another process, was sending may still come."""
+        return self.settle_seconds - self._left_ago(entry)
+
+    def _left_ago(self, entry: Entry) -> float:
+        """Return how many seconds ago the request had left, at least; below zero: it may still leave.
+
+        An intent is written before the request waits for its slot and token. What passed since then this run knows by
+        the clock of one machine alone; nothing rests on a wall clock, which may have been corrected meanwhile.
         """
-        since, within = entry.unsure_since, self._may_leave_seconds(entry)
-        if since is None or not within:
-            return since
-        latest = since + timedelta(seconds=within)
-        if self.began_at is None:
-            return latest
-        # a job waits for others of its document as well, for as long as its process lives
-        return self.began_at if entry.job is not None else min(latest, self.began_at)
-
-    def _may_leave_seconds(self, entry: Entry) -> float:
+        within = entry.leaves_within_seconds or 0.0
         if entry.leaves_within_seconds is None and entry.state is RowState.SENDING:
-            return self.deadline_seconds  # written by an earlier version
-        return entry.leaves_within_seconds or 0.0
+            within = self.deadline_seconds  # written by an earlier version
+        passed = (seconds_since(entry.boot, self.mark_of(self.clock)) or 0.0) - within
+        return passed if self.began is None else max(passed, self.clock.monotonic() - self.began)
 
-    def _may_be_queued(self, entry: Entry, left_by: datetime) -> bool:
-        if entry.job is None:
-            return False
-        return (self.clock.utc_now() - left_by).total_seconds() < QUEUED_SECONDS
-
-    def _settles_in(self, entry: Entry, left_by: datetime) -> float:
-        """Return how long a row of an earlier run may still come: only the wall clock spans runs."""
-        passed = (self.clock.utc_now() - left_by).total_seconds()
-        longest = self.settle_seconds + (self._may_leave_seconds(entry) if self.began_at is None else 0.0)
-        return min(longest, self.settle_seconds - passed)  # nobody waits longer for a clock that was ahead
+    def _dated(self, entry: Entry) -> Entry:
+        """Return an entry that tells later runs on this machine how long ago it had left, where it told no run that."""
+        mark = self.mark_of(self.clock)
+        if seconds_since(entry.boot, mark) is not None:
+            return entry
+        within = entry.leaves_within_seconds if self.began is None else None
+        return attrs.evolve(entry, state=RowState.UNKNOWN, boot=mark, leaves_within_seconds=within)
 
     async def _found(self, row: Row) -> Found | Trouble | None:
         if self.find is None:

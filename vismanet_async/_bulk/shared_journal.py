@@ -34,7 +34,7 @@ __all__ = ["LEASE_SECONDS", "SharedJournal"]
 
 LEASE_SECONDS: Final = 30.0
 """How long rows of a process that died stay its own; renewed at a third of it."""
-_SCHEMA_VERSION: Final = 2
+_SCHEMA_VERSION: Final = 3
 _PAGE_ROWS: Final = 500
 _TYPES: Final = dict.fromkeys(COLUMNS, "text") | {
     **dict.fromkeys(("position", "attempts", "status"), "bigint"),
@@ -73,6 +73,16 @@ _SCHEMA: Final = (
     )
     """,
     "CREATE INDEX IF NOT EXISTS vismanet_bulk_rows_owner ON vismanet_bulk_rows (owner) WHERE owner IS NOT NULL",
+    # where each process has a key first in its own input: a load's processes may have the rows in any order. It is of
+    # use only while they live, and nothing is sent twice without it
+    """
+    CREATE UNLOGGED TABLE IF NOT EXISTS vismanet_bulk_places (
+        owner TEXT NOT NULL,
+        key TEXT NOT NULL,
+        position BIGINT NOT NULL,
+        PRIMARY KEY (owner, key)
+    )
+    """,
 )
 _NAMES: Final = ", ".join(COLUMNS)
 _UNNEST: Final = f"unnest({', '.join(f'${index + 5}::{_TYPES[name]}[]' for index, name in enumerate(COLUMNS))})"
@@ -81,8 +91,15 @@ _INSERT: Final = f"""
     SELECT $1::text, $2::bigint, $3::text, $4::double precision, 1, {_NAMES} FROM {_UNNEST} AS given ({_NAMES})
     ON CONFLICT DO NOTHING RETURNING key
 """  # noqa: S608 - names of columns, as below
+_PLACES: Final = """
+    INSERT INTO vismanet_bulk_places (owner, key, position)
+    SELECT $1, key, position FROM unnest($2::text[], $3::bigint[]) AS given (key, position)
+    ON CONFLICT (owner, key) DO UPDATE SET position = vismanet_bulk_places.position
+    RETURNING key, position
+"""
+_FORGET_PLACES: Final = "DELETE FROM vismanet_bulk_places WHERE owner = $1"
 _SEEN: Final = """
-    SELECT key, position, run, ended_run FROM vismanet_bulk_rows WHERE journal = $1 AND key = ANY($2::text[])
+    SELECT key, run, ended_run FROM vismanet_bulk_rows WHERE journal = $1 AND key = ANY($2::text[])
 """
 _TAKE: Final = f"""
     UPDATE vismanet_bulk_rows SET owner = $3, lease_until = $4, fence = fence + 1, run = $5, ended_run = NULL
@@ -164,6 +181,8 @@ class SharedJournal:
                 refuse_other_owner(self._name, found, company=company, base_url=base_url)
             gone = "DELETE FROM vismanet_bulk_workers WHERE journal = $1 AND lease_until < $2"
             await connection.exec_driver_sql(gone, (self._name, now))
+            left = "DELETE FROM vismanet_bulk_places WHERE owner NOT IN (SELECT owner FROM vismanet_bulk_workers)"
+            await connection.exec_driver_sql(left)
             others = "SELECT 1 FROM vismanet_bulk_workers WHERE journal = $1 LIMIT 1"
             begins = (await connection.exec_driver_sql(others, (self._name,))).first() is None
             run = "UPDATE vismanet_bulk_journals SET run = run + $2, version = $3 WHERE journal = $1 RETURNING run"
@@ -184,6 +203,7 @@ class SharedJournal:
                         await connection.exec_driver_sql(free, (self._owner,))
                         gone = "DELETE FROM vismanet_bulk_workers WHERE owner = $1"
                         await connection.exec_driver_sql(gone, (self._owner,))
+                        await connection.exec_driver_sql(_FORGET_PLACES, (self._owner,))
             except StoreNotUsable:
                 pass  # a run that failed because of it says so; one that has ended has written all down
             finally:
@@ -201,7 +221,10 @@ class SharedJournal:
             given = (self._name, self._run, self._owner, self._until(), *map(list, columns))
             new = set((await connection.exec_driver_sql(_INSERT, given)).scalars())
             seen = {row.key: row for row in await connection.exec_driver_sql(_SEEN, (self._name, keys))}
-            wanted = [key for key in keys if key not in new and self._is_free(first[key], seen[key])]
+            given = (self._owner, keys, [first[key].position for key in keys])
+            placed = {row.key: row.position for row in await connection.exec_driver_sql(_PLACES, given)}
+            came_first = [key for key in keys if placed[key] == first[key].position]
+            wanted = [key for key in came_first if key not in new and self._is_free(seen[key])]
             taking = (self._name, wanted, self._owner, self._until(), self._run, self._clock.utc_now().timestamp())
             found = (await connection.exec_driver_sql(_TAKE, taking)).mappings().all() if wanted else []
             taken = {row["key"]: row for row in found}
@@ -210,13 +233,10 @@ class SharedJournal:
         self._fences.update(dict.fromkeys(new, 1) | {key: row["fence"] for key, row in taken.items()})
         results = []
         for row in rows:
-            known = seen[row.key]
-            if first[row.key] is not row:
-                registered = Registered(entry=row, known=False, duplicate_of=first[row.key].position)
+            if placed[row.key] != row.position:
+                registered = Registered(entry=row, known=False, duplicate_of=placed[row.key])
             elif row.key in new:
                 registered = Registered(entry=row, known=False)
-            elif known.run == self._run and known.position != row.position:
-                registered = Registered(entry=row, known=True, duplicate_of=known.position)
             elif row.key in taken:
                 entry = attrs.evolve(entry_of(taken[row.key]), position=row.position)
                 registered = Registered(entry=entry, known=True)
@@ -225,9 +245,15 @@ class SharedJournal:
             results.append(registered)
         return results
 
-    def _is_free(self, row: Entry, known: Any) -> bool:
-        """Return whether this run may take a row: not one that was ended in this run, nor one that comes twice."""
-        return bool(known.run != self._run or (known.ended_run != self._run and known.position == row.position))
+    def _is_free(self, known: Any) -> bool:
+        """Return whether this run may take a row, if nobody has leased it: not one that was ended in this run."""
+        return bool(known.run != self._run or known.ended_run != self._run)
+
+    @run_to_completion
+    async def read_again(self) -> None:
+        """Forget where this process's input had its keys."""
+        async with self._transaction() as connection:
+            await connection.exec_driver_sql(_FORGET_PLACES, (self._owner,))
 
     @run_to_completion
     async def write(self, entries: Sequence[Entry]) -> frozenset[str]:

@@ -19,6 +19,7 @@ import attrs
 
 __all__ = [
     "ALLOWED",
+    "UNSURE",
     "Action",
     "Answered",
     "Entry",
@@ -83,8 +84,15 @@ class Entry:
     trouble: Trouble | None = None
     job: str | None = None
     """Our own id of the background job that it was sent as; what the job store says of it is the truth."""
+    boot: str | None = None
+    """The moment of `unsure_since` as a mark of `elapsed`: what tells how long ago that was."""
     group: str | None = None
     """Its group, in the run that last saw it."""
+
+    @property
+    def may_land(self) -> bool:
+        """Whether what was sent for it may still be worked on."""
+        return self.state in UNSURE and self.unsure_since is not None
 
 
 @attrs.frozen(kw_only=True)
@@ -148,7 +156,8 @@ class Missing:
 
 Event = Sent | Answered | Refused | NotSent | Lost | Found | Missing
 
-_UNSURE: Final = frozenset({RowState.SENDING, RowState.UNKNOWN})
+UNSURE: Final = frozenset({RowState.SENDING, RowState.UNKNOWN})
+"""It may have been executed."""
 ALLOWED: Final[dict[type, tuple[frozenset[RowState], RowState]]] = {
     # event: from which states, to which
     Sent: (frozenset({RowState.PLANNED, RowState.FAILED, RowState.UNKNOWN}), RowState.SENDING),
@@ -156,8 +165,8 @@ ALLOWED: Final[dict[type, tuple[frozenset[RowState], RowState]]] = {
     Refused: (frozenset({RowState.PLANNED, RowState.SENDING, RowState.FAILED}), RowState.FAILED),
     NotSent: (frozenset({RowState.SENDING}), RowState.PLANNED),
     Lost: (frozenset({RowState.SENDING}), RowState.UNKNOWN),
-    Found: (_UNSURE, RowState.DONE),
-    Missing: (_UNSURE, RowState.PLANNED),
+    Found: (UNSURE, RowState.DONE),
+    Missing: (UNSURE, RowState.PLANNED),
 }
 
 
@@ -182,6 +191,7 @@ def advance(entry: Entry, event: Event) -> Entry:
         etag=event.etag if isinstance(event, Answered | Found) else None,
         trouble=event.trouble if isinstance(event, Refused | NotSent | Lost) else None,
         job=job,
+        boot=None,
     )
 
 
@@ -233,4 +243,4 @@ def decide(
 
 def decide_anew(entry: Entry) -> Action:
     """Return what to do with a row that was compared with what is there in this run: what was over is over."""
-    return Action.LOOK if entry.state in _UNSURE else Action.SEND
+    return Action.LOOK if entry.state in UNSURE else Action.SEND

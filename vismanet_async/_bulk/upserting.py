@@ -23,7 +23,7 @@ from vismanet_async._deferred import mark_used
 from vismanet_async.errors import OutcomeUnknown, RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 
     from vismanet_async._api.base import Caller
     from vismanet_async._bulk.target import Target
@@ -65,6 +65,8 @@ class UpsertRow(Row):
     effect: Effect | None = attrs.field(default=None, kw_only=True)
     """None: it is refused."""
     differences: tuple[Difference, ...] = attrs.field(default=(), kw_only=True)
+    draft: Draft | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
+    """What it was made from."""
 
 
 class Upsert:
@@ -99,13 +101,13 @@ class Upsert:
 
     async def _decide_all(self, drafts: list[Draft]) -> list[UpsertRow]:
         if len(drafts) == 1:
-            return [await self._decide(drafts[0])]
+            return [attrs.evolve(await self._decide(drafts[0]), draft=drafts[0])]
         decided: dict[int, UpsertRow] = {}
         failed: list[Exception] = []
 
         async def decide(index: int, draft: Draft) -> None:
             try:
-                decided[index] = await self._decide(draft)
+                decided[index] = attrs.evolve(await self._decide(draft), draft=draft)
             except VismaNetError as error:
                 failed.append(error)
 
@@ -116,8 +118,22 @@ class Upsert:
             raise failed[0]
         return [decided[index] for index in range(len(drafts))]
 
-    async def _decide(self, draft: Draft) -> UpsertRow:
+    async def compare_again(self, row: Row) -> UpsertRow:
+        """Return a row as it came out of the iteration, compared with the record as it is now.
+
+        Raises:
+            VismaNetError: the record cannot be read.
+        """
+        assert isinstance(row, UpsertRow)
+        assert row.draft is not None
+        return attrs.evolve(await self._decide(row.draft, read=self.existing.fresh), draft=row.draft)
+
+    async def _decide(self, draft: Draft, *, read: Callable[[str], Awaitable[list[Record]]] | None = None) -> UpsertRow:
         """Return what a row becomes.
+
+        Args:
+            draft: the row.
+            read: reads the records with a key; `Existing.at` if it is not given.
 
         Raises:
             VismaNetError: what exists cannot be read.
@@ -129,7 +145,7 @@ class Upsert:
             wanted = self._create(body)  # also refuses names and values that no update would take
         except RequestRefused as error:
             return UpsertRow(key, partial(_raise, error), data=data)
-        found = await self.existing.at(key)
+        found = await (read or self.existing.at)(key)
         if not found:
             return UpsertRow(key, lambda: wanted, data=data, effect="create")
         mark_used(wanted)

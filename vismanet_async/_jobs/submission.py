@@ -27,7 +27,7 @@ from vismanet_async._jobs.store import LeaseLost, StoreNotUsable
 from vismanet_async.errors import RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from vismanet_async._http.message import Request
@@ -85,7 +85,12 @@ class Submission:
         return header
 
     async def submit(
-        self, operation: Operation[Any], *, own_id: str | None = None, at: datetime | None = None
+        self,
+        operation: Operation[Any],
+        *,
+        own_id: str | None = None,
+        at: datetime | None = None,
+        ready: Callable[[], Awaitable[None]] | None = None,
     ) -> Submitted:
         """Store the intent, wait for predecessors, send, and store the outcome.
 
@@ -93,6 +98,8 @@ class Submission:
             operation: what to run.
             own_id: the job's id, which no other job may have; a random one if it is not given.
             at: the moment of its creation; now if it is not given.
+            ready: is called when the job is written down and may go, and before it is stored as sent. Where it raises
+                nothing is sent.
 
         However it ends, also by cancellation at any await, the job is certainly not sent, followed here, or free for
         the next process. If the store is out of reach, the outcome is stored when it is back.
@@ -107,10 +114,10 @@ class Submission:
         key = self.ordering_key
         if key == "auto":
             key = ordering_key(method=request.method, path=request.path)
-        course = Course(record=self._intent(request, own_id, key=key, at=at))
+        course = Course(record=self._intent(request, own_id, key=key, at=at, waits=ready is not None))
         failure: VismaNetError | None = None
         try:
-            await self._run(course, operation, header)
+            await self._run(course, operation, header, ready)
         except VismaNetError as error:
             failure = error
         except BaseException as error:
@@ -132,9 +139,11 @@ class Submission:
             record = known  # the store may not have it yet, or another process may not have handled it yet
         return Submitted(record=record, result=course.result, failure=failure, blocked_by=course.blocked_by)
 
-    async def _run(self, course: Course, operation: Operation[Any], header: str) -> None:
+    async def _run(
+        self, course: Course, operation: Operation[Any], header: str, ready: Callable[[], Awaitable[None]] | None
+    ) -> None:
         """Run a submission from step to step."""
-        if course.record.document is None:
+        if course.record.document is None and ready is None:
             async with self.limiter or nullcontext():
                 await self._write_intent(course)
                 course.step = Step.READY
@@ -142,10 +151,13 @@ class Submission:
             return
         await self._write_intent(course)
         course.step = Step.QUEUED
-        course.blocked_by = await self._wait_for_predecessor(course.record)
+        if course.record.document is not None:
+            course.blocked_by = await self._wait_for_predecessor(course.record)
         if course.blocked_by is not None:
             return
         async with self.limiter or nullcontext():
+            if ready is not None:
+                await ready()
             leased = self.jobs.get(course.record.id)
             if leased is None:
                 raise LeaseLost(f"another process has taken job {course.record.id} over")
@@ -189,7 +201,7 @@ class Submission:
         """Store the outcome, now or when the store is back; a cancellation waits for it."""
         return await self.conclusions.conclude(Conclusion(leased=leased, event=event, result=result))
 
-    def _intent(self, request: Request, own_id: str, *, key: str | None, at: datetime | None) -> JobRecord:
+    def _intent(self, request: Request, own_id: str, *, key: str | None, at: datetime | None, waits: bool) -> JobRecord:
         now = at or self.jobs.clock.utc_now()
         return JobRecord(
             id=own_id,
@@ -207,8 +219,8 @@ class Submission:
             notify=self.notify,
             created_at=now,
             deadline_at=None if self.deadline_seconds is None else now + timedelta(seconds=self.deadline_seconds),
-            # sent at once unless it has to wait for predecessors
-            sending_at=now if key is None else None,
+            # sent at once unless it has to wait: for predecessors, or for its caller to write something down
+            sending_at=now if key is None and not waits else None,
         )
 
 
