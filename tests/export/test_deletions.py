@@ -214,23 +214,13 @@ async def test_deletions_can_begin_with_any_export(simulator: Simulator, tmp_pat
     assert [one["key"]["number"] for one in tombstones(tmp_path, manifest)] == sorted(gone)
 
 
-@pytest.mark.parametrize("fmt", ["jsonl.gz", "jsonl.zst", "parquet"])
+@pytest.mark.parametrize("fmt", ["jsonl.gz", "jsonl.zst", "csv", "parquet"])
 async def test_in_every_format(simulator: Simulator, tmp_path: Path, fmt: str) -> None:
     await export(simulator, tmp_path, deletions=False, format=fmt, resources="customer_invoice")
     gone = simulator.remove("customer_invoice", count=4)
     manifest = await export(simulator, tmp_path, format=fmt, resources="customer_invoice")
     found = tombstones(tmp_path, manifest, "customer_invoice")
     assert sorted(one["key"]["referenceNumber"] for one in found) == sorted(gone)
-
-
-async def test_csv_does_not_tell_keys_for_certain_and_is_read_again(simulator: Simulator, tmp_path: Path) -> None:
-    await export(simulator, tmp_path, deletions=False, format="csv")
-    simulator.remove("customer", count=3)
-    whole = await export(simulator, tmp_path, format="csv")
-    assert [(run.since, run.rows) for run in whole.resources["customer"].runs] == [(None, 347)]
-    gone = simulator.remove("customer", count=2)
-    manifest = await export(simulator, tmp_path, format="csv")
-    assert [one["key"]["number"] for one in tombstones(tmp_path, manifest)] == sorted(gone)
 
 
 async def test_with_filters_what_no_longer_matches_is_gone(simulator: Simulator, tmp_path: Path) -> None:
