@@ -20,7 +20,7 @@ from vismanet_async._columns.arrow import BATCH_BYTES, ArrowReader, Batch
 from vismanet_async._columns.schema import columns_of
 from vismanet_async._export.key_index import KeysOfRows, is_no_key, keys_in
 from vismanet_async._export.stored_rows import row_reader, tombstone_keys
-from vismanet_async._export.target.locations import RemotePath, parse_location
+from vismanet_async._export.target.locations import PATTERN, RemotePath, parse_location
 from vismanet_async._export.target.manifest import Manifest
 from vismanet_async._extras import extra
 from vismanet_async._paging.page_formats import PageFormatError
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["open_duckdb", "open_polars"]
 
-_FILES: Final = "read_parquet({files}, filename = true, file_row_number = true)"
+# a folder named `status=all` says nothing of what a column holds
+_FILES: Final = "read_parquet({paths}, hive_partitioning = false, filename = true, file_row_number = true)"
 _LATEST: Final = f"""
     SELECT * EXCLUDE (filename, file_row_number)
     FROM {_FILES}
@@ -50,8 +51,8 @@ _CHOSEN: Final = f"""
     FROM {_FILES} every
     SEMI JOIN {{beside}} chosen ON list_position({{files}}, filename) = chosen.file AND file_row_number = chosen.row
 """  # noqa: S608 - a template
-_ALL: Final = "SELECT * FROM read_parquet({files})"
-_NO_KEY: Final = "SELECT 1 FROM read_parquet({files}) WHERE {nulls} LIMIT 1"
+_ALL: Final = "SELECT * FROM read_parquet({paths}, hive_partitioning = false)"
+_NO_KEY: Final = "SELECT 1 FROM read_parquet({paths}, hive_partitioning = false) WHERE {nulls} LIMIT 1"
 _ROW: Final = "vismanet_async.row"
 """A column that no list has."""
 
@@ -67,7 +68,8 @@ def open_duckdb(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
         path: the directory of the export.
 
     Raises:
-        RequestRefused: DuckDB is not installed, the export is of CSV files, which have no types, or in a store.
+        RequestRefused: DuckDB is not installed, the export is of CSV files, which have no types, or in a store; or its
+            path holds both a backslash and a character of patterns.
         ExportError: nothing is published there, a file is not as the manifest states, or a row of several runs has no
             key.
 
@@ -126,7 +128,7 @@ def open_polars(path: str | os.PathLike[str]) -> dict[str, pl.LazyFrame]:
     for each in _published(path):
         if each.format == "parquet":
             number = _ROW if each.is_unfit else None
-            frame = module.scan_parquet(each.files, glob=False, row_index_name=number)
+            frame = module.scan_parquet(each.files, glob=False, hive_partitioning=False, row_index_name=number)
             if each.is_unfit:
                 latest = module.LazyFrame({_ROW: each.latest()}).cast(frame.collect_schema()[_ROW])
                 frame = frame.join(latest, on=_ROW, how="semi").drop(_ROW)
@@ -192,7 +194,8 @@ class _PublishedList:
 
     def no_key(self) -> str:
         """Return the query that finds a row of Parquet files without a key."""
-        return _NO_KEY.format(files=self._files(), nulls=" AND ".join(f"{_named(key)} IS NULL" for key in self.keys))
+        nulls = " AND ".join(f"{_named(key)} IS NULL" for key in self.keys)
+        return _NO_KEY.format(paths=_list(map(_literally, self.files)), nulls=nulls)
 
     def latest(self) -> list[int]:
         """Return the numbers of the rows of Parquet files that are the latest version of their record."""
@@ -221,12 +224,12 @@ class _PublishedList:
 
     def query(self) -> str:
         """Return the query of Parquet files."""
-        files = self._files()
+        files, paths = _list(self.files), _list(map(_literally, self.files))
         if not self.keys:
-            return _ALL.format(files=files)
+            return _ALL.format(paths=paths)
         if self.is_unfit:
-            return _CHOSEN.format(files=files, beside=self.beside)
-        latest = _LATEST.format(files=files, keys=", ".join(map(_named, self.keys)))
+            return _CHOSEN.format(files=files, paths=paths, beside=self.beside)
+        latest = _LATEST.format(files=files, paths=paths, keys=", ".join(map(_named, self.keys)))
         if not self.gone:
             return latest
         same = " AND ".join(
@@ -254,9 +257,6 @@ class _PublishedList:
         latest = {key: number for number, key in enumerate(keys)}
         self.require_keys(is_null=any(map(is_no_key, latest)))
         return sorted(number for key, number in latest.items() if key not in self.gone)
-
-    def _files(self) -> str:
-        return f"[{', '.join(map(_quoted, self.files))}]"
 
     def _batches(self) -> Iterator[Batch]:
         batch = Batch(0)
@@ -325,6 +325,28 @@ def _keys(name: str) -> tuple[str, ...]:
 def _texts(key: bytes) -> tuple[str | None, ...]:
     """Return the parts of a key as a database makes texts of them."""
     return tuple(None if value is None else str(value) for value in msgspec.json.decode(key))
+
+
+def _literally(path: str) -> str:
+    """Return what DuckDB, which takes every path for a pattern, reads as that path and no other.
+
+    Raises:
+        RequestRefused: there is nothing that it reads so.
+
+    Examples:
+        >>> _literally("/out/acme[1]/customer/part-00000.parquet"), _literally("/out/acme")
+        ('/out/acme[[]1]/customer/part-00000.parquet', '/out/acme')
+    """
+    if PATTERN.search(path) and "\\" in path:
+        raise RequestRefused(
+            f"DuckDB takes {path} for a pattern, and has no spelling of a backslash in one. Nothing was opened. Move "
+            "the export to a folder without *, ? or [ in its path, or open it with open_polars."
+        )
+    return PATTERN.sub(r"[\g<0>]", path)
+
+
+def _list(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(_quoted, texts))}]"
 
 
 def _literal(value: str | None) -> str:
