@@ -321,13 +321,13 @@ def test_a_schedule_and_a_budget_that_make_no_sense_are_refused() -> None:
 
 
 @pytest.mark.parametrize("total", [None, 0, 499, 500, 501])
-@pytest.mark.parametrize("days_ago", [None, 0, 6, 7, 8])
+@pytest.mark.parametrize("days_ago", [None, -400, 0, 6, 7, 8])
 @pytest.mark.parametrize("budget", [None, 7, 8])
 def test_when_a_run_sweeps(total: int | None, days_ago: int | None, budget: int | None) -> None:
     deletions = Deletions(every=timedelta(days=7), max_requests=budget)
     swept = None if days_ago is None else NOW - timedelta(days=days_ago)
     found = no_sweep(deletions, known=500, total=total, page_size=100, swept_at=swept, now=NOW)
-    fresh = days_ago is not None and days_ago < 7
+    fresh = days_ago is not None and 0 <= days_ago < 7  # one in the future was noted by a clock that was ahead
     if fresh and total is not None and total >= 500:
         assert found is not None
         assert not found.is_due

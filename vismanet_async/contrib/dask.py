@@ -22,7 +22,7 @@ import hashlib
 import shutil
 import uuid
 from concurrent.futures import CancelledError
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
@@ -33,6 +33,7 @@ from anyio import to_thread
 from vismanet_async._api.registry import method_facts
 from vismanet_async._clock import SystemClock
 from vismanet_async._export.batch import CompanyOutcome, ManyOutcome
+from vismanet_async._export.checkpoint import is_old
 from vismanet_async._export.companies import companies_of
 from vismanet_async._export.files import write_atomically, writing
 from vismanet_async._export.incremental import StartPoint, changed_since, known_rows, start_of
@@ -84,7 +85,6 @@ _RANGE_ROWS: Final = 20_000
 _MOST_RANGES: Final = 8
 _SHARED: Final = ".export-dask"
 """In a store: what workers have read and nobody has published; in a folder for each run."""
-_LONGEST_PAUSE: Final = timedelta(hours=24)
 _CONNECT_SECONDS: Final = 15
 _RELEASE_SECONDS: Final = 5
 """An abandoned task ends at once, unless Dask is fetching its result."""
@@ -332,7 +332,7 @@ class _Run:
         run = uuid.uuid4().hex[:12]
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
             known, begun, earlier = msgspec.json.decode(path.read_bytes(), type=tuple[str, datetime, str])
-            if self.plan.resume and known == fingerprint and now - begun < _LONGEST_PAUSE:
+            if self.plan.resume and known == fingerprint and not is_old(begun, now):
                 self._begun_at = begun
                 self._shared = location / _SHARED / earlier if isinstance(location, RemotePath) else self._work
                 return
