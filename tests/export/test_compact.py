@@ -8,8 +8,10 @@ import hashlib
 import json
 import sqlite3
 from datetime import UTC, datetime
+from shutil import copytree
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import polars as pl
 import pyarrow.parquet
 import pytest
@@ -285,6 +287,34 @@ async def test_a_damaged_export_is_refused_and_nothing_is_published(simulator: S
     with pytest.raises(ExportError, match=r"another sha256; nothing was written"):
         await to_thread.run_sync(lambda: compact(tmp_path / "a", to=tmp_path / "b"))
     assert not (tmp_path / "b" / "manifest.json").exists()
+
+
+async def test_companies_and_servers_are_not_mixed(simulator: Simulator, tmp_path: Path) -> None:
+    """A company has the same id on the server for tests; the next run would go on with the rows of both."""
+    made = await export(simulator, tmp_path / "one")
+    customers = made.resources["customer"]
+
+    def publish(name: str, company: str | None, base_url: str | None, *more: str) -> Path:
+        copytree(tmp_path / "one", tmp_path / name, dirs_exist_ok=True)
+        resources = dict.fromkeys(("customer", *more), customers)
+        manifest = attrs.evolve(made, resources=resources, company=company, base_url=base_url)
+        (tmp_path / name / "manifest.json").write_bytes(manifest.to_json())
+        return tmp_path / name
+
+    here = simulator.tenant_id, simulator.base_url
+    stage = publish("stage", here[0], "https://stage.example")
+    for source in (stage, publish("other", "bbbb", here[1]), publish("unknown", None, here[1])):
+        for more in ((), ("supplier",)):
+            target = publish("target", *here, *more)
+            before = (target / "manifest.json").read_bytes()
+            if source.name == "unknown" and not more:
+                assert compact(source, to=target).company is None  # nothing of the other is left
+                continue
+            what = "server" if source is stage else "company"
+            with pytest.raises(RequestRefused, match=f"holds an export of {what} .*nothing was written"):
+                compact(source, to=target)
+            assert (target / "manifest.json").read_bytes() == before
+    assert compact(stage, to=publish("target", None, None)).base_url == "https://stage.example"
 
 
 async def test_refused(simulator: Simulator, tmp_path: Path) -> None:

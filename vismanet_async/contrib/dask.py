@@ -41,7 +41,7 @@ from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.sinks.opening import columns_written
 from vismanet_async._export.target.local import OVERLAP_NAME, Target
 from vismanet_async._export.target.locations import RemotePath, join
-from vismanet_async._export.target.manifest import Manifest
+from vismanet_async._export.target.manifest import Manifest, require_same_source
 from vismanet_async._export.target.remote import RemoteTarget
 from vismanet_async._tasks import unwrap_group
 from vismanet_async._version import __version__
@@ -410,7 +410,13 @@ class _Run:
         before = target.published()
         any_partition = next(iter(lists.values())).partitions[0]
         if before and (self.plan.incremental or before.resources.keys() - self.plan.resources.keys()):
-            self._refuse_mixture(before, any_partition)
+            require_same_source(
+                before,
+                where=self.plan.to,
+                company=any_partition.company,
+                base_url=any_partition.base_url,
+                done="nothing was published",
+            )
         staging = target.work / "1"
         now = datetime.now(UTC)
         entries = {}
@@ -437,15 +443,6 @@ class _Run:
         if isinstance(self._shared, RemotePath):
             self._shared.with_name("").remove_folder()
         return published
-
-    def _refuse_mixture(self, before: Manifest, read: PartitionDone) -> None:
-        """Raise if what stands there, and stays there beside this run, is of another company."""
-        if (before.company, before.base_url) != (read.company, read.base_url):
-            raise RequestRefused(
-                f"{self.plan.to} holds an export of the company {before.company} at {before.base_url}, and the workers "
-                f"read {read.company} at {read.base_url}. Nothing was published. Give each company a directory of its "
-                "own."
-            )
 
 
 async def _all(work: Callable[[Partition], Any], partitions: Sequence[Partition]) -> list[PartitionDone]:
