@@ -161,6 +161,26 @@ async def test_a_budget_that_runs_out_stops_the_sweep(simulator: Simulator, tmp_
     assert set(gone) <= {one["key"]["number"] for one in tombstones(tmp_path, await export(simulator, tmp_path))}
 
 
+async def test_the_count_between_sweeps_is_in_the_budget(tmp_path: Path) -> None:
+    """A list that has become empty takes three requests to be counted: a blank is believed the third time."""
+    async with Simulator(rows={"customer": 3}) as simulator:
+        await export(simulator, tmp_path, deletions=WEEKLY)
+        gone = simulator.remove("customer", count=3)
+        asked = simulator.requests.total
+        manifest = await export(simulator, tmp_path, deletions=Deletions(every=WEEKLY.every, max_requests=2))
+        sweep, run = sweep_of(manifest), manifest.resources["customer"].runs[-1]
+        assert (sweep.verdict, sweep.requests) == ("skipped", 2)
+        assert sweep.reason == "it took more than the 2 requests of its budget"
+        assert run.requests == simulator.requests.total - asked
+        asked = simulator.requests.total
+        manifest = await export(simulator, tmp_path, deletions=Deletions(every=WEEKLY.every, max_requests=3))
+        assert sweep_of(manifest).reason == "3 keys take some 4 requests, and the budget is 3"
+        assert sweep_of(manifest).requests == 3
+        assert manifest.resources["customer"].runs[-1].requests == simulator.requests.total - asked
+        manifest = await export(simulator, tmp_path, deletions=Deletions(every=WEEKLY.every, max_requests=9))
+        assert [one["key"]["number"] for one in tombstones(tmp_path, manifest)] == sorted(gone)
+
+
 @pytest.mark.parametrize("is_recent", [False, True])
 async def test_a_record_that_comes_back_unchanged_is_published_again(
     simulator: Simulator, tmp_path: Path, is_recent: bool
