@@ -242,7 +242,7 @@ class _PublishedList:
         pyarrow = extra("pyarrow", "arrow")
         operation = method_facts(self.name, "list")["id"]
         reader = ArrowReader(columns_of(operation), operation_id=operation)
-        tables, keys, keys_of = [], list[bytes](), KeysOfRows(self.keys)
+        tables, keys, keys_of = list[Any](), list[bytes](), KeysOfRows(self.keys)
         try:
             for batch in self._batches():
                 tables += reader.joined([reader.structs(batch)])

@@ -177,9 +177,12 @@ class _Csv(RowReader):
         try:
             self._extra = self.columns.index(EXTRA)
             # of other types than these two there is no key
-            self._places = [(self.columns.index(one), entry.columns[one] == "integer") for one in self.identity]
+            self._are_numbers = [entry.columns.get(one) == "integer" for one in self.identity]
+            self._places = [self.columns.index(one) for one in self.identity]
         except ValueError:
             raise ExportError(f"{name}: its files have no column for its key {', '.join(self.identity)}.") from None
+        self._holds_numbers = any(self._are_numbers)
+        self._quoted = [f'"{name}"' for name in self.identity]
         self._metadata = [at for at, column in enumerate(self.columns) if column.partition(".")[0] == _METADATA]
 
     def fields(self, content: bytes) -> dict[str, Any]:
@@ -201,14 +204,15 @@ class _Csv(RowReader):
 
     def _key(self, row: Sequence[str]) -> bytes:
         """Return the key of a row; `sinks.csv` puts into `_extra` what its cells do not tell."""
-        cells = ((row[at], is_integer) for at, is_integer in self._places)
-        key: list[Any] = [
-            msgspec.Raw(cell.encode()) if cell and is_integer else cell or None for cell, is_integer in cells
-        ]
+        key: list[Any] = [row[at] or None for at in self._places]
+        if self._holds_numbers:
+            pairs = zip(key, self._are_numbers, strict=True)
+            key = [msgspec.Raw(cell.encode()) if cell and is_number else cell for cell, is_number in pairs]
         rest = row[self._extra]
-        if rest and any(f'"{name}"' in rest for name in self.identity):
+        if rest and any(name in rest for name in self._quoted):
             key = _completed(key, self.identity, rest)
-        return key_of_name(b"\0".join(map(msgspec.json.encode, key)))
+            return key_of_name(b"\0".join(map(msgspec.json.encode, key)))
+        return msgspec.json.encode(key)
 
 
 class _Parquet(RowReader):
