@@ -218,7 +218,7 @@ def test_a_folder_is_removed_whatever_its_name_would_match(store: MemoryFileSyst
     for folder in ("acme[1]/work", "acme1/work", "a*", "ab", "acme[1]/worked"):
         (parse_location(f"memory://out/{folder}") / "x" / "y").write_bytes(b"1")
     for folder in ("acme[1]/work", "a*", "never*there", "neither"):
-        parse_location(f"memory://out/{folder}").remove_folder()
+        RemotePath(f"memory://out/{folder}").remove_folder()
     left = sorted(path.removeprefix("/") for path in store.find("/"))
     assert [path.partition("/")[2] for path in left] == ["ab/x/y", "acme1/work/x/y", "acme[1]/worked/x/y"]
 
