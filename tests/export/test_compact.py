@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import io
 import json
 import sqlite3
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from shutil import copytree
+from typing import TYPE_CHECKING, Any, get_args
 
+import attrs
 import polars as pl
 import pyarrow.parquet
 import pytest
@@ -17,9 +20,10 @@ import zstandard
 from anyio import to_thread
 
 from vismanet_async._client import VismaNet
-from vismanet_async._export import compact as compact_module
+from vismanet_async._export import compact as compact_module, compact_files
 from vismanet_async._export.compact import compact
 from vismanet_async._export.formats.csv import CsvOptions
+from vismanet_async._export.formats.parquet import Compression, ParquetOptions
 from vismanet_async._export.latest_rows import LatestRows
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
@@ -285,6 +289,82 @@ async def test_a_damaged_export_is_refused_and_nothing_is_published(simulator: S
     with pytest.raises(ExportError, match=r"another sha256; nothing was written"):
         await to_thread.run_sync(lambda: compact(tmp_path / "a", to=tmp_path / "b"))
     assert not (tmp_path / "b" / "manifest.json").exists()
+
+
+async def test_more_parts_than_may_be_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One part a night: after some years there are more of them than a process may have open files."""
+    async with Simulator(rows={"customer": 20}) as small:
+        grown = await some_history(small, tmp_path / "grown", format="parquet", deletions=False)
+    monkeypatch.setattr(compact_files, "_PARQUET_ROWS", 5)  # each row group takes rows of several parts
+    whole = await to_thread.run_sync(lambda: compact(tmp_path / "grown", to=tmp_path / "a"))
+    monkeypatch.setattr(compact_files, "_MOST_OPEN", 2)
+    real, opened, most = type(tmp_path).open, list[Any](), 0
+
+    def counted(path: Path, *args: Any, **kwargs: Any) -> Any:
+        nonlocal most
+        file = real(path, *args, **kwargs)
+        if path.is_relative_to(tmp_path / "grown"):
+            opened.append(file)
+            most = max(most, sum(not one.closed for one in opened))
+        return file
+
+    monkeypatch.setattr(type(tmp_path), "open", counted)
+    made = await to_thread.run_sync(lambda: compact(tmp_path / "grown", to=tmp_path / "b"))
+    assert len(grown.resources["customer"].parts) == 4
+    assert most == 2
+    assert all(file.closed for file in opened)
+    monkeypatch.undo()
+    assert content(tmp_path / "b", made) == content(tmp_path / "a", whole)
+
+
+async def test_it_keeps_the_compression_of_parquet(tmp_path: Path) -> None:
+    async with Simulator(rows={"customer": 2}) as small:
+        for compression in ("zstd", "snappy"):  # the last run tells
+            plan = {"format": "parquet", "format_options": ParquetOptions(compression=compression), "deletions": False}
+            await export(small, tmp_path, **plan)
+            small.add("customer", 1)
+    assert len(Manifest.read(tmp_path).resources["customer"].parts) == 2
+    made = await to_thread.run_sync(compact, tmp_path)
+    file = pyarrow.parquet.read_metadata(tmp_path / made.resources["customer"].parts[0].file)
+    assert file.row_group(0).column(0).compression == "SNAPPY"
+
+
+@pytest.mark.parametrize("compression", get_args(Compression))
+def test_each_compression_is_known_by_its_name_in_the_file(compression: Any) -> None:
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(
+        pyarrow.table({"a": [1]}), sink, **ParquetOptions(compression=compression).writer_options
+    )
+    column = pyarrow.parquet.read_metadata(sink).row_group(0).column(0)
+    assert compact_files._COMPRESSIONS[column.compression] == compression
+
+
+async def test_companies_and_servers_are_not_mixed(simulator: Simulator, tmp_path: Path) -> None:
+    """A company has the same id on the server for tests; the next run would go on with the rows of both."""
+    made = await export(simulator, tmp_path / "one")
+    customers = made.resources["customer"]
+
+    def publish(name: str, company: str | None, base_url: str | None, *more: str) -> Path:
+        copytree(tmp_path / "one", tmp_path / name, dirs_exist_ok=True)
+        resources = dict.fromkeys(("customer", *more), customers)
+        manifest = attrs.evolve(made, resources=resources, company=company, base_url=base_url)
+        (tmp_path / name / "manifest.json").write_bytes(manifest.to_json())
+        return tmp_path / name
+
+    here = simulator.tenant_id, simulator.base_url
+    stage = publish("stage", here[0], "https://stage.example")
+    for source in (stage, publish("other", "bbbb", here[1]), publish("unknown", None, here[1])):
+        for more in ((), ("supplier",)):
+            target = publish("target", *here, *more)
+            before = (target / "manifest.json").read_bytes()
+            if source.name == "unknown" and not more:
+                assert compact(source, to=target).company is None  # nothing of the other is left
+                continue
+            what = "server" if source is stage else "company"
+            with pytest.raises(RequestRefused, match=f"holds an export of {what} .*nothing was written"):
+                compact(source, to=target)
+            assert (target / "manifest.json").read_bytes() == before
+    assert compact(stage, to=publish("target", None, None)).base_url == "https://stage.example"
 
 
 async def test_refused(simulator: Simulator, tmp_path: Path) -> None:

@@ -120,7 +120,13 @@ def _raw(row: str) -> bytes:
 
 def _exported(pages: list[list[bytes]], options: dict[str, Any]) -> tuple[Any, ...]:
     """Return the contents of pages as far as they can be read, the cells that were changed, and the error."""
-    sink = CsvSink(Path("never written"), columns=COLUMNS, operation_id="Made_GetUp", options=CsvOptions(**options))
+    sink = CsvSink(
+        Path("never written"),
+        columns=COLUMNS,
+        operation_id="Made_GetUp",
+        options=CsvOptions(**options),
+        identity=("number", "count"),
+    )
     contents = [sink._content([TEACHING])]
     sink._rows = 1
     error = None

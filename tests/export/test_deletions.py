@@ -161,6 +161,26 @@ async def test_a_budget_that_runs_out_stops_the_sweep(simulator: Simulator, tmp_
     assert set(gone) <= {one["key"]["number"] for one in tombstones(tmp_path, await export(simulator, tmp_path))}
 
 
+async def test_the_count_between_sweeps_is_in_the_budget(tmp_path: Path) -> None:
+    """A list that has become empty takes three requests to be counted: a blank is believed the third time."""
+    async with Simulator(rows={"customer": 3}) as simulator:
+        await export(simulator, tmp_path, deletions=WEEKLY)
+        gone = simulator.remove("customer", count=3)
+        asked = simulator.requests.total
+        manifest = await export(simulator, tmp_path, deletions=Deletions(every=WEEKLY.every, max_requests=2))
+        sweep, run = sweep_of(manifest), manifest.resources["customer"].runs[-1]
+        assert (sweep.verdict, sweep.requests) == ("skipped", 2)
+        assert sweep.reason == "it took more than the 2 requests of its budget"
+        assert run.requests == simulator.requests.total - asked
+        asked = simulator.requests.total
+        manifest = await export(simulator, tmp_path, deletions=Deletions(every=WEEKLY.every, max_requests=3))
+        assert sweep_of(manifest).reason == "3 keys take some 4 requests, and the budget is 3"
+        assert sweep_of(manifest).requests == 3
+        assert manifest.resources["customer"].runs[-1].requests == simulator.requests.total - asked
+        manifest = await export(simulator, tmp_path, deletions=Deletions(every=WEEKLY.every, max_requests=9))
+        assert [one["key"]["number"] for one in tombstones(tmp_path, manifest)] == sorted(gone)
+
+
 @pytest.mark.parametrize("is_recent", [False, True])
 async def test_a_record_that_comes_back_unchanged_is_published_again(
     simulator: Simulator, tmp_path: Path, is_recent: bool
@@ -214,23 +234,13 @@ async def test_deletions_can_begin_with_any_export(simulator: Simulator, tmp_pat
     assert [one["key"]["number"] for one in tombstones(tmp_path, manifest)] == sorted(gone)
 
 
-@pytest.mark.parametrize("fmt", ["jsonl.gz", "jsonl.zst", "parquet"])
+@pytest.mark.parametrize("fmt", ["jsonl.gz", "jsonl.zst", "csv", "parquet"])
 async def test_in_every_format(simulator: Simulator, tmp_path: Path, fmt: str) -> None:
     await export(simulator, tmp_path, deletions=False, format=fmt, resources="customer_invoice")
     gone = simulator.remove("customer_invoice", count=4)
     manifest = await export(simulator, tmp_path, format=fmt, resources="customer_invoice")
     found = tombstones(tmp_path, manifest, "customer_invoice")
     assert sorted(one["key"]["referenceNumber"] for one in found) == sorted(gone)
-
-
-async def test_csv_does_not_tell_keys_for_certain_and_is_read_again(simulator: Simulator, tmp_path: Path) -> None:
-    await export(simulator, tmp_path, deletions=False, format="csv")
-    simulator.remove("customer", count=3)
-    whole = await export(simulator, tmp_path, format="csv")
-    assert [(run.since, run.rows) for run in whole.resources["customer"].runs] == [(None, 347)]
-    gone = simulator.remove("customer", count=2)
-    manifest = await export(simulator, tmp_path, format="csv")
-    assert [one["key"]["number"] for one in tombstones(tmp_path, manifest)] == sorted(gone)
 
 
 async def test_with_filters_what_no_longer_matches_is_gone(simulator: Simulator, tmp_path: Path) -> None:
@@ -331,13 +341,13 @@ def test_a_schedule_and_a_budget_that_make_no_sense_are_refused() -> None:
 
 
 @pytest.mark.parametrize("total", [None, 0, 499, 500, 501])
-@pytest.mark.parametrize("days_ago", [None, 0, 6, 7, 8])
+@pytest.mark.parametrize("days_ago", [None, -400, 0, 6, 7, 8])
 @pytest.mark.parametrize("budget", [None, 7, 8])
 def test_when_a_run_sweeps(total: int | None, days_ago: int | None, budget: int | None) -> None:
     deletions = Deletions(every=timedelta(days=7), max_requests=budget)
     swept = None if days_ago is None else NOW - timedelta(days=days_ago)
     found = no_sweep(deletions, known=500, total=total, page_size=100, swept_at=swept, now=NOW)
-    fresh = days_ago is not None and days_ago < 7
+    fresh = days_ago is not None and 0 <= days_ago < 7  # one in the future was noted by a clock that was ahead
     if fresh and total is not None and total >= 500:
         assert found is not None
         assert not found.is_due

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from shutil import copytree
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -109,6 +110,32 @@ async def test_what_cannot_be_read_exactly_is_refused(site: Live, tmp_path: Path
         opened(tmp_path)
     with pytest.raises(RequestRefused, match="is in a store"):
         opened("memory://there")
+
+
+async def test_a_path_is_neither_a_pattern_nor_does_it_hold_columns(site: Live, tmp_path: Path) -> None:
+    """DuckDB takes paths for patterns, and `status=all` in one for the value of a column; so may other readers."""
+    for name in ("one", "other"):
+        for _ in range(2):  # of one run, and of several
+            site.sim.add("customer", 1)
+            await site.visma.export("customer", to=tmp_path / name, format="parquet", incremental=True)
+    places = {"acme[1]": "acme1", "a*": "ab", "a?": "ac", "x**[!b]": "xa", "w]x[": "w", "status=all/company=fjord": "c"}
+    for place, matching in places.items():
+        copytree(tmp_path / "one", tmp_path / "in" / place)
+        copytree(tmp_path / "other", tmp_path / "in" / matching)
+    for place in places:
+        frame = open_polars(tmp_path / "in" / place)["customer"].collect()
+        with open_duckdb(tmp_path / "in" / place) as db:
+            assert db.sql("SELECT count(*) FROM customer").fetchall() == [(42,)]
+            assert db.sql("SELECT * FROM customer").columns == frame.columns
+            found = [status for (status,) in db.sql("SELECT status FROM customer ORDER BY number").fetchall()]
+        assert found == frame.sort("number")["status"].to_list()
+        assert frame.height == 42
+        assert "all" not in found
+    copytree(tmp_path / "one", tmp_path / "b\\[1]")
+    with pytest.raises(RequestRefused, match="open it with open_polars"):
+        open_duckdb(tmp_path / "b\\[1]")
+    assert open_polars(tmp_path / "b\\[1]")["customer"].collect().height == 42
+    assert open_polars(copytree(tmp_path / "one", tmp_path / "b\\1"))["customer"].collect().height == 42
 
 
 async def test_names_with_quotes_are_only_names(site: Live, tmp_path: Path) -> None:

@@ -213,6 +213,16 @@ LEASE = RemotePath("memory://lease")
 
 
 @pytest.mark.usefixtures("store")
+def test_a_folder_is_removed_whatever_its_name_would_match(store: MemoryFileSystem) -> None:
+    """`rm` takes patterns: that of `acme[1]/work` would remove `acme1/work`."""
+    for folder in ("acme[1]/work", "acme1/work", "a*", "ab", "acme[1]/worked"):
+        (parse_location(f"memory://out/{folder}") / "x" / "y").write_bytes(b"1")
+    for folder in ("acme[1]/work", "a*", "never*there", "neither"):
+        RemotePath(f"memory://out/{folder}").remove_folder()
+    left = sorted(path.removeprefix("/") for path in store.find("/"))
+    assert [path.partition("/")[2] for path in left] == ["ab/x/y", "acme1/work/x/y", "acme[1]/worked/x/y"]
+
+
 def test_a_lease_of_a_clock_that_was_far_ahead_is_none() -> None:
     dead = Lease(LEASE, owner="dead", now=lambda: NOW + timedelta(days=1))
     dead.take()

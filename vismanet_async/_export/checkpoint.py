@@ -50,6 +50,7 @@ __all__ = [
     "RequestKey",
     "Unfinished",
     "inspect",
+    "is_old",
 ]
 
 _PLAN: Final = "plan.json"
@@ -193,7 +194,7 @@ class Checkpoint:
         best, started_at, answers = None, now, dict[str, Answers]()
         for run in runs:
             plan = _read_plan(run)
-            if plan is None or fingerprint is None or plan.fingerprint != fingerprint or _is_old(plan, now):
+            if plan is None or fingerprint is None or plan.fingerprint != fingerprint or is_old(plan.begun_at, now):
                 continue
             found = {journal.parent.name: _load_journal(journal) for journal in run.glob(f"*/{_JOURNAL}")}
             if sum(map(len, found.values())) > sum(map(len, answers.values())):
@@ -256,7 +257,7 @@ def inspect(work: Path, *, now: datetime) -> Unfinished | None:
     best: Unfinished | None = None
     for run in _runs(work):
         plan = _read_plan(run)
-        if plan is None or not plan.fingerprint or _is_old(plan, now):
+        if plan is None or not plan.fingerprint or is_old(plan.begun_at, now):
             continue
         answers = {path.parent.name: path.read_bytes().count(b"\n") for path in run.glob(f"*/{_JOURNAL}")}
         if sum(answers.values()) > (0 if best is None else sum(best.answers.values())):
@@ -270,9 +271,16 @@ def _runs(work: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name))
 
 
-def _is_old(plan: _Plan, now: datetime) -> bool:
-    """Whether a run is of no use any more: by now it is too long ago, or its clock was wrong, and with it its edge."""
-    return not -_CLOCKS_DIFFER <= now - plan.begun_at < _LONGEST_PAUSE
+def is_old(begun_at: datetime, now: datetime) -> bool:
+    """Return whether a run is of no use any more: it is too long ago, or its clock was wrong, and with it its edge.
+
+    Examples:
+        >>> from datetime import UTC
+        >>> now = datetime(2026, 11, 29, tzinfo=UTC)
+        >>> [is_old(now + timedelta(hours=hours), now) for hours in (-25, -23, 0, 1)]
+        [True, False, False, True]
+    """
+    return not -_CLOCKS_DIFFER <= now - begun_at < _LONGEST_PAUSE
 
 
 def _read_plan(run: Path) -> _Plan | None:

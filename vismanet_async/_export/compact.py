@@ -28,7 +28,7 @@ from vismanet_async._export.sinks.parts import DEFAULT_PART_BYTES
 from vismanet_async._export.stored_rows import row_reader
 from vismanet_async._export.target.local import KEYS_NAME, OVERLAP_NAME, Target
 from vismanet_async._export.target.locations import RemotePath, parse_location
-from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry, Run, part_fault
+from vismanet_async._export.target.manifest import Manifest, Part, ResourceEntry, Run, part_fault, require_same_source
 from vismanet_async._export.target.remote import RemoteTarget
 from vismanet_async._version import __version__
 from vismanet_async.errors import ExportError, RequestRefused
@@ -74,7 +74,8 @@ def compact(
         so that incremental runs go on from there. Rows are sorted by key, and have no paging metadata.
 
     Raises:
-        RequestRefused: a resource is not there, or its rows have no key.
+        RequestRefused: a resource is not there, or its rows have no key; or `to` holds an export of another company or
+            server.
         ExportError: `source` is not as its manifest states.
         TargetNotWritable: `to` cannot be written. What stood there stands.
         TargetBusy: another run is writing to `to`.
@@ -101,7 +102,7 @@ def compact(
             manifest = Manifest.read(begin)  # the one that stands while the target is ours
         before = target.published()
         if end != begin:
-            _refuse_other_company(manifest, before, end, chosen)
+            _refuse_other_source(manifest, before, end, chosen)
         target.mark()
         started = clock.utc_now()
         staging = _staging(target.work, manifest, chosen, part_bytes)
@@ -134,16 +135,14 @@ def _chosen(manifest: Manifest, resources: Sequence[str] | None) -> list[str]:
     return chosen
 
 
-def _refuse_other_company(manifest: Manifest, before: Manifest | None, end: Location, chosen: Sequence[str]) -> None:
+def _refuse_other_source(manifest: Manifest, before: Manifest | None, end: Location, chosen: Sequence[str]) -> None:
     if before is None:
         return
-    here, there = manifest.company, before.company
-    # an unknown one may be another one: what stands there and stays must not stand beside it
-    if here != there and ((here and there) or before.resources.keys() - set(chosen)):
-        raise RequestRefused(
-            f"{end} holds an export of company {there or 'unknown'}, and this one is of {here or 'unknown'}; nothing "
-            "was written. Give each company a directory of its own, and StaticToken its tenant_id."
-        )
+    company, base_url = manifest.company, manifest.base_url
+    if not before.resources.keys() - set(chosen):  # nothing stays, so that what is not known may be the same
+        company, base_url = company or before.company, base_url or before.base_url
+        before = attrs.evolve(before, company=before.company or company, base_url=before.base_url or base_url)
+    require_same_source(before, where=end, company=company, base_url=base_url, done="nothing was written")
 
 
 def _staging(work: Path, manifest: Manifest, chosen: Sequence[str], part_bytes: int) -> Path:

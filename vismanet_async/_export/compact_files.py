@@ -6,7 +6,8 @@ import csv
 import hashlib
 import io
 import os
-from contextlib import ExitStack
+from collections import OrderedDict
+from contextlib import ExitStack, closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -18,6 +19,7 @@ from vismanet_async._export.formats.parquet import ParquetOptions
 from vismanet_async._export.sinks.opening import open_sink
 from vismanet_async._export.sinks.parts import OpenPart, PartSink
 from vismanet_async._export.stored_rows import csv_columns, csv_options
+from vismanet_async._export.target.locations import RemotePath
 from vismanet_async._export.target.manifest import Part
 from vismanet_async._extras import extra
 
@@ -35,6 +37,8 @@ _ROWS_AT_ONCE: Final = 100
 """A part can end after each so many."""
 _PARQUET_ROWS: Final = 20_000
 """Of a row group, and so of what is in memory at once."""
+_MOST_OPEN: Final = 16
+_COMPRESSIONS: Final = {"ZSTD": "zstd", "SNAPPY": "snappy", "GZIP": "gzip", "LZ4": "lz4", "UNCOMPRESSED": "none"}
 _CHUNK_BYTES: Final = 1 << 20
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _METADATA: Final = "metadata"
@@ -119,19 +123,15 @@ def parquet_places(reader: RowReader, part: Part) -> Iterator[Batch]:
 def _write_parquet(reader: RowReader, rows: Iterator[bytes], directory: Path, *, part_bytes: int) -> tuple[Part, ...]:
     pyarrow, parquet = extra("pyarrow", "parquet"), extra("pyarrow.parquet", "parquet")
     done: list[Part] = []
-    with ExitStack() as stack, writing(directory):
+    with closing(_ParquetParts(reader)) as files, writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        files = [
-            stack.enter_context(parquet.ParquetFile(stack.enter_context((reader.location / part.file).open("rb"))))
-            for part in reader.entry.parts
-        ]
-        schema = files[0].schema_arrow
+        schema, options = files[0].schema_arrow, ParquetOptions(compression=files.compression()).writer_options
         groups = _groups(rows)
         more: list[tuple[int, int]] | None = next(groups, [])
         while more is not None:
             path = directory / f"part-{len(done):05}.parquet"
             temporary = path.with_name(f"{path.name}.tmp")
-            with parquet.ParquetWriter(temporary, schema, **ParquetOptions().writer_options) as writer:
+            with parquet.ParquetWriter(temporary, schema, **options) as writer:
                 count = 0
                 while more:
                     table = _table(files, more, pyarrow)
@@ -146,12 +146,52 @@ def _write_parquet(reader: RowReader, rows: Iterator[bytes], directory: Path, *,
     return tuple(done)
 
 
+class _ParquetParts:
+    """The parts of a resource, some of them open: there can be more than a process may have open files."""
+
+    def __init__(self, reader: RowReader) -> None:
+        self._paths = [reader.location / part.file for part in reader.entry.parts]
+        self._open_file = extra("pyarrow.parquet", "parquet").ParquetFile
+        # what a store keeps open is no file of this process, and takes a request to open again
+        self._most = len(self._paths) if isinstance(reader.location, RemotePath) else _MOST_OPEN
+        self._metadata: dict[int, Any] = {}
+        self._open: OrderedDict[int, tuple[Any, ExitStack]] = OrderedDict()
+
+    def __getitem__(self, number: int) -> Any:
+        """Return an open part; it may be closed as soon as others are asked for."""
+        if number in self._open:
+            self._open.move_to_end(number)
+            return self._open[number][0]
+        while len(self._open) >= self._most:
+            self._open.popitem(last=False)[1][1].close()
+        with ExitStack() as stack:
+            file = stack.enter_context(self._paths[number].open("rb"))
+            # the footer of many columns takes a while to read
+            parquet = stack.enter_context(self._open_file(file, metadata=self._metadata.get(number)))
+            self._metadata[number] = parquet.metadata
+            self._open[number] = parquet, stack.pop_all()
+        return parquet
+
+    def compression(self) -> Any:
+        """Return how the last part with rows is compressed, as the option says it; one without rows does not tell."""
+        for number in reversed(range(len(self._paths))):
+            metadata = self[number].metadata
+            if metadata.num_row_groups:
+                return _COMPRESSIONS[metadata.row_group(0).column(0).compression]
+        return ParquetOptions().compression
+
+    def close(self) -> None:
+        """Close all parts."""
+        while self._open:
+            self._open.popitem()[1][1].close()
+
+
 def _groups(rows: Iterator[bytes]) -> Iterator[list[tuple[int, int]]]:
     while some := list(islice(rows, _PARQUET_ROWS)):
         yield [(int(part), int(row)) for part, row in (place.split() for place in some)]
 
 
-def _table(files: Sequence[Any], places: Sequence[tuple[int, int]], pyarrow: Any) -> Any:
+def _table(files: _ParquetParts, places: Sequence[tuple[int, int]], pyarrow: Any) -> Any:
     """Return the rows at these places, in that order, without paging metadata."""
     ordered = sorted(range(len(places)), key=lambda at: places[at])
     tables: list[Any] = []

@@ -116,8 +116,17 @@ def no_sweep(
 
 
 def is_due(deletions: Deletions, *, swept_at: datetime | None, now: datetime) -> bool:
-    """Return whether a sweep is due by the schedule."""
-    return swept_at is None or now - swept_at >= deletions.every
+    """Return whether a sweep is due by the schedule.
+
+    A sweep in the future was noted by a clock that was ahead: when it was is not known, so that one is due.
+
+    Examples:
+        >>> from datetime import UTC
+        >>> now, weekly = datetime(2026, 11, 29, tzinfo=UTC), Deletions(every=timedelta(days=7))
+        >>> [is_due(weekly, swept_at=now + timedelta(days=days), now=now) for days in (-8, -6, 400)]
+        [True, False, True]
+    """
+    return swept_at is None or swept_at > now or now - swept_at >= deletions.every
 
 
 def identity_of(resource: str) -> tuple[str, ...]:

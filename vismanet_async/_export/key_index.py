@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from vismanet_async._export.target.manifest import Part
     from vismanet_async._paging.row_scanner import RawRow
 
-__all__ = ["KeyIndex", "KeysOfRows", "key_of_name", "keys_in", "storing", "write_side_file"]
+__all__ = ["KeyIndex", "KeysOfRows", "is_no_key", "key_of_name", "keys_in", "storing", "write_side_file"]
 
 _SCHEMA: Final = """
     PRAGMA journal_mode = OFF;
@@ -59,6 +59,16 @@ def key_of_name(name: bytes) -> bytes:
         return msgspec.json.encode(msgspec.json.decode(key))
     except (msgspec.DecodeError, UnicodeError):
         return key  # half of a surrogate pair, which has no other spelling
+
+
+def is_no_key(key: bytes) -> bool:
+    """Return whether all parts of a key are null.
+
+    Examples:
+        >>> is_no_key(b"[null,null]"), is_no_key(b'["D1",null]')
+        (True, False)
+    """
+    return key.startswith(b"[null") and not key.replace(b"null", b"").strip(b"[,]")
 
 
 class KeysOfRows:
@@ -141,8 +151,9 @@ class KeyIndex:
         return new
 
     def unseen(self) -> Iterator[bytes]:
-        """Yield the keys that no sweep has seen, sorted."""
-        return self._names("SELECT name FROM key WHERE NOT seen ORDER BY name")
+        """Yield the keys that no sweep has seen, sorted; none that is null, as it may be any record's."""
+        found = self._names("SELECT name FROM key WHERE NOT seen ORDER BY name")
+        return (name for name in found if not is_no_key(name))
 
     def remove_unseen(self) -> None:
         """Remove the keys that no sweep has seen."""

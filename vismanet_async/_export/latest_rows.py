@@ -71,12 +71,13 @@ class LatestRows:
             batches: the keys and contents of a part; None: the reader's.
 
         Raises:
-            ExportError: a file is not as the manifest states, or a row cannot be read.
+            ExportError: a file is not as the manifest states, or a row cannot be read or has no key.
         """
         for parts, tombstones in history(reader.entry, runs=runs):
             for part in parts:
                 with self._once(part) as begun:
                     for keys, contents in (batches or reader.batches)(part) if begun else ():
+                        reader.require_known(keys, part)
                         self._put(keys, contents)
             if tombstones is not None:
                 with self._once(tombstones) as begun:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import msgspec
@@ -18,11 +18,12 @@ import msgspec
 from vismanet_async._api.registry import method_facts
 from vismanet_async._columns.arrow import BATCH_BYTES, ArrowReader, Batch
 from vismanet_async._columns.schema import columns_of
-from vismanet_async._export.key_index import keys_in
-from vismanet_async._export.stored_rows import tombstone_keys
-from vismanet_async._export.target.locations import RemotePath, parse_location
+from vismanet_async._export.key_index import KeysOfRows, is_no_key, keys_in
+from vismanet_async._export.stored_rows import row_reader, tombstone_keys
+from vismanet_async._export.target.locations import PATTERN, RemotePath, parse_location
 from vismanet_async._export.target.manifest import Manifest
 from vismanet_async._extras import extra
+from vismanet_async._paging.page_formats import PageFormatError
 from vismanet_async.errors import ExportError, RequestRefused
 
 if TYPE_CHECKING:
@@ -36,32 +37,41 @@ if TYPE_CHECKING:
 
 __all__ = ["open_duckdb", "open_polars"]
 
-_Key: TypeAlias = "tuple[str | None, ...]"
-"""The values that identify a record, as texts; a part that a record lacks is None."""
-
-_ALL: Final = "SELECT * FROM read_parquet({files})"
-_LATEST: Final = """
+# a folder named `status=all` says nothing of what a column holds
+_FILES: Final = "read_parquet({paths}, hive_partitioning = false, filename = true, file_row_number = true)"
+_LATEST: Final = f"""
     SELECT * EXCLUDE (filename, file_row_number)
-    FROM read_parquet({files}, filename = true, file_row_number = true)
+    FROM {_FILES}
     QUALIFY row_number() OVER (
-        PARTITION BY {keys} ORDER BY list_position({files}, filename) DESC, file_row_number DESC
+        PARTITION BY {{keys}} ORDER BY list_position({{files}}, filename) DESC, file_row_number DESC
     ) = 1
-"""
+"""  # noqa: S608 - a template
+_CHOSEN: Final = f"""
+    SELECT * EXCLUDE (filename, file_row_number)
+    FROM {_FILES} every
+    SEMI JOIN {{beside}} chosen ON list_position({{files}}, filename) = chosen.file AND file_row_number = chosen.row
+"""  # noqa: S608 - a template
+_ALL: Final = "SELECT * FROM read_parquet({paths}, hive_partitioning = false)"
+_NO_KEY: Final = "SELECT 1 FROM read_parquet({paths}, hive_partitioning = false) WHERE {nulls} LIMIT 1"
+_ROW: Final = "vismanet_async.row"
+"""A column that no list has."""
 
 
 def open_duckdb(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
     """Return a DuckDB database in memory with a view of each list of a published export. Sends nothing.
 
-    A view has each record once, in its latest version. Parquet files are read when they are asked; JSON lines are read
-    now, with the columns and types that Parquet has. Close the connection when you are done. Blocks. Needs the extra
-    `duckdb`.
+    A view has each record once, in its latest version. Parquet files are read when they are asked (where a column
+    cannot hold their keys, those are read now); JSON lines are read now, with the columns and types that Parquet has.
+    Close the connection when you are done. Blocks. Needs the extra `duckdb`.
 
     Args:
         path: the directory of the export.
 
     Raises:
-        RequestRefused: DuckDB is not installed, the export is of CSV files, which have no types, or in a store.
-        ExportError: nothing is published there, or a file is not as the manifest states.
+        RequestRefused: DuckDB is not installed, the export is of CSV files, which have no types, or in a store; or its
+            path holds both a backslash and a character of patterns.
+        ExportError: nothing is published there, a file is not as the manifest states, or a row of several runs has no
+            key.
 
     Examples:
         >>> _ = await visma.export("customer", to="opened", format="parquet")
@@ -75,8 +85,14 @@ def open_duckdb(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
     try:
         for each in lists:
             if each.format == "parquet":
-                if each.gone:
-                    database.execute(each.gone_table())
+                if each.is_unfit:
+                    database.register("chosen", each.chosen())
+                    database.execute(f"CREATE TEMP TABLE {each.beside} AS FROM chosen")
+                    database.unregister("chosen")
+                elif each.keys:
+                    each.require_keys(is_null=database.execute(each.no_key()).fetchone() is not None)
+                    if each.gone:
+                        database.execute(each.gone_table())
                 database.execute(f"CREATE VIEW {_named(each.name)} AS {each.query()}")
             else:
                 database.register(each.name, each.table())
@@ -89,15 +105,17 @@ def open_duckdb(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
 def open_polars(path: str | os.PathLike[str]) -> dict[str, pl.LazyFrame]:
     """Return a lazy polars frame of each list of a published export, by name. Sends nothing.
 
-    A frame has each record once, in its latest version. Parquet files are read when the frame is collected; JSON lines
-    are read now, with the columns and types that Parquet has. Blocks. Needs the extra `polars`.
+    A frame has each record once, in its latest version. Parquet files are read when the frame is collected (where a
+    column cannot hold their keys, those are read now); JSON lines are read now, with the columns and types that Parquet
+    has. Blocks. Needs the extra `polars`.
 
     Args:
         path: the directory of the export.
 
     Raises:
         RequestRefused: polars is not installed, the export is of CSV files, which have no types, or in a store.
-        ExportError: nothing is published there, or a file is not as the manifest states.
+        ExportError: nothing is published there, a file is not as the manifest states, or a row of several runs has no
+            key.
 
     Examples:
         >>> _ = await visma.export("customer", to="opened", format="parquet")
@@ -109,12 +127,20 @@ def open_polars(path: str | os.PathLike[str]) -> dict[str, pl.LazyFrame]:
     frames: dict[str, pl.LazyFrame] = {}
     for each in _published(path):
         if each.format == "parquet":
-            frame = module.scan_parquet(each.files, glob=False)
-            frame = frame.unique([*each.keys], keep="last", maintain_order=True) if each.keys else frame
-            if each.gone:
+            number = _ROW if each.is_unfit else None
+            frame = module.scan_parquet(each.files, glob=False, hive_partitioning=False, row_index_name=number)
+            if each.is_unfit:
+                latest = module.LazyFrame({_ROW: each.latest()}).cast(frame.collect_schema()[_ROW])
+                frame = frame.join(latest, on=_ROW, how="semi").drop(_ROW)
+            elif each.keys:
+                no_key = module.all_horizontal(*(module.col(key).is_null() for key in each.keys))
+                each.require_keys(is_null=frame.filter(no_key).head(1).collect().height > 0)
+                frame = frame.unique([*each.keys], keep="last", maintain_order=True)
                 texts = [module.col(key).cast(module.String) for key in each.keys]
-                gone = module.LazyFrame([*each.gone], schema=dict.fromkeys(each.keys, module.String), orient="row")
-                frame = frame.join(gone, left_on=texts, right_on=[*each.keys], how="anti", nulls_equal=True)
+                schema = dict.fromkeys(each.keys, module.String)
+                gone = module.LazyFrame([*map(_texts, each.gone)], schema=schema, orient="row")
+                if each.gone:
+                    frame = frame.join(gone, left_on=texts, right_on=[*each.keys], how="anti", nulls_equal=True)
             frames[each.name] = frame
         else:
             frames[each.name] = module.from_arrow(each.table()).lazy()
@@ -126,49 +152,111 @@ class _PublishedList:
     """One list of a published export."""
 
     name: str
-    format: str
-    files: list[str]
-    """Their paths, oldest first."""
+    entry: ResourceEntry
+    location: Path
     keys: tuple[str, ...]
     """The columns that identify a record; empty where each record is in one version only."""
-    gone: frozenset[_Key] = frozenset()
+    gone: frozenset[bytes] = frozenset()
     """The keys of records that were there and are not any more."""
 
     @property
-    def _gone_name(self) -> str:
-        return _named(f"{self.name}.gone")
+    def format(self) -> str:
+        """What the files are."""
+        return self.entry.format
+
+    @property
+    def files(self) -> list[str]:
+        """Their paths, oldest first."""
+        return [str(self.location / part.file) for part in self.entry.parts]
+
+    @property
+    def is_unfit(self) -> bool:
+        """Whether a column of the key lacks values: then the keys are read, and say which rows are the latest."""
+        return not {*self.keys}.isdisjoint(self.entry.unfit)
+
+    @property
+    def beside(self) -> str:
+        """The table that goes with the view."""
+        return _named(f"{self.name}.beside")
+
+    def require_keys(self, *, is_null: bool) -> None:
+        """Raise if there is a row without a key.
+
+        Raises:
+            ExportError: there is one.
+        """
+        if is_null:
+            raise ExportError(
+                f"{self.name} has a row whose {' and '.join(self.keys)} the server left empty, and several runs: "
+                "nothing tells which version of it is the latest. Nothing was opened. Read the files that "
+                "manifest.files(...) names."
+            )
+
+    def no_key(self) -> str:
+        """Return the query that finds a row of Parquet files without a key."""
+        nulls = " AND ".join(f"{_named(key)} IS NULL" for key in self.keys)
+        return _NO_KEY.format(paths=_list(map(_literally, self.files)), nulls=nulls)
+
+    def latest(self) -> list[int]:
+        """Return the numbers of the rows of Parquet files that are the latest version of their record."""
+        reader = row_reader(self.location, self.name, self.entry)
+        return self._latest(key for part in self.entry.parts for keys in reader.keys(part) for key in keys)
+
+    def chosen(self) -> Any:
+        """Return the same rows as an Arrow table, by the place of their file, from 1, and their number in it."""
+        rows = iter(self.latest())
+        places: list[tuple[int, int]] = []
+        begin, row = 0, next(rows, None)
+        for file, part in enumerate(self.entry.parts, 1):
+            while row is not None and row < begin + part.rows:
+                places.append((file, row - begin))
+                row = next(rows, None)
+            begin += part.rows
+        names, pyarrow = ("file", "row"), extra("pyarrow", "duckdb")
+        columns = zip(*places, strict=True) if places else ([], [])
+        return pyarrow.table([pyarrow.array(values, pyarrow.int64()) for values in columns], names)
 
     def gone_table(self) -> str:
         """Return the statement that makes the table of the records that are gone."""
-        rows = ", ".join(f"({', '.join(map(_literal, key))})" for key in self.gone)
+        rows = ", ".join(f"({', '.join(map(_literal, _texts(key)))})" for key in self.gone)
         columns = ", ".join(f"{_named(key)} VARCHAR" for key in self.keys)
-        return f"CREATE TEMP TABLE {self._gone_name} ({columns}); INSERT INTO {self._gone_name} VALUES {rows}"  # noqa: S608 - quoted
+        return f"CREATE TEMP TABLE {self.beside} ({columns}); INSERT INTO {self.beside} VALUES {rows}"  # noqa: S608 - quoted
 
     def query(self) -> str:
         """Return the query of Parquet files."""
-        files = f"[{', '.join(map(_quoted, self.files))}]"
+        files, paths = _list(self.files), _list(map(_literally, self.files))
         if not self.keys:
-            return _ALL.format(files=files)
-        latest = _LATEST.format(files=files, keys=", ".join(map(_named, self.keys)))
+            return _ALL.format(paths=paths)
+        if self.is_unfit:
+            return _CHOSEN.format(files=files, paths=paths, beside=self.beside)
+        latest = _LATEST.format(files=files, paths=paths, keys=", ".join(map(_named, self.keys)))
         if not self.gone:
             return latest
         same = " AND ".join(
             f"CAST(latest.{_named(key)} AS VARCHAR) IS NOT DISTINCT FROM gone.{_named(key)}" for key in self.keys
         )
-        return f"SELECT latest.* FROM ({latest}) latest ANTI JOIN {self._gone_name} gone ON {same}"  # noqa: S608 - quoted
+        return f"SELECT latest.* FROM ({latest}) latest ANTI JOIN {self.beside} gone ON {same}"  # noqa: S608 - quoted
 
     def table(self) -> Any:
         """Return the rows of JSON lines as an Arrow table."""
         pyarrow = extra("pyarrow", "arrow")
         operation = method_facts(self.name, "list")["id"]
         reader = ArrowReader(columns_of(operation), operation_id=operation)
-        tables = [table for batch in self._batches() for table in reader.joined([reader.structs(batch)])]
+        tables, keys, keys_of = list[Any](), list[bytes](), KeysOfRows(self.keys)
+        try:
+            for batch in self._batches():
+                tables += reader.joined([reader.structs(batch)])
+                keys += keys_of.read(batch.each()) if self.keys else ()  # a column can lack what the server sent
+        except PageFormatError as error:
+            raise ExportError(f"{self.name} cannot be read: {error}. Nothing was opened.") from error
         table = pyarrow.concat_tables(tables) if tables else reader.schema.empty_table()
-        if not self.keys:
-            return table
-        rows = zip(*(table[key].to_pylist() for key in self.keys), strict=True)
-        latest = {key: number for number, key in enumerate(rows) if _key(key) not in self.gone}
-        return table.take(sorted(latest.values()))
+        return table.take(self._latest(keys)) if self.keys else table
+
+    def _latest(self, keys: Iterable[bytes]) -> list[int]:
+        """Return the places of the last of each key that is not gone, in order."""
+        latest = {key: number for number, key in enumerate(keys)}
+        self.require_keys(is_null=any(map(is_no_key, latest)))
+        return sorted(number for key, number in latest.items() if key not in self.gone)
 
     def _batches(self) -> Iterator[Batch]:
         batch = Batch(0)
@@ -203,23 +291,23 @@ def _published(path: str | os.PathLike[str]) -> Iterator[_PublishedList]:
             if size != part.bytes:
                 found = "is missing" if size is None else f"has {size} bytes"
                 raise ExportError(f"{file} {found}, which its manifest does not say. Export the list again.")
-        gone = _gone(location, entry)
+        gone = _gone(location, name, entry)
         several = bool(gone) or sum(1 for run in entry.runs if run.rows) > 1
         yield _PublishedList(
             name=name,
-            format=entry.format,
-            files=[str(location / part.file) for part in entry.parts],
+            entry=entry,
+            location=location,
             keys=_keys(name) if several else (),
             gone=gone,
         )
 
 
-def _gone(location: Path, entry: ResourceEntry) -> frozenset[_Key]:
+def _gone(location: Path, name: str, entry: ResourceEntry) -> frozenset[bytes]:
     """Return the keys that a run found gone, and that are not there again."""
     gone = {key for part in entry.tombstones for keys in tombstone_keys(location, part) for key in keys}
     if gone and entry.keys is not None:
         gone.difference_update(keys_in(location, entry.keys.file))
-    return frozenset(_key(msgspec.json.decode(key)) for key in gone)
+    return frozenset(map(row_reader(location, name, entry).own_key, gone)) if gone else frozenset()
 
 
 def _keys(name: str) -> tuple[str, ...]:
@@ -234,8 +322,31 @@ def _keys(name: str) -> tuple[str, ...]:
     return keys
 
 
-def _key(values: Iterable[Any]) -> _Key:
-    return tuple(None if value is None else str(value) for value in values)
+def _texts(key: bytes) -> tuple[str | None, ...]:
+    """Return the parts of a key as a database makes texts of them."""
+    return tuple(None if value is None else str(value) for value in msgspec.json.decode(key))
+
+
+def _literally(path: str) -> str:
+    """Return what DuckDB, which takes every path for a pattern, reads as that path and no other.
+
+    Raises:
+        RequestRefused: there is nothing that it reads so.
+
+    Examples:
+        >>> _literally("/out/acme[1]/customer/part-00000.parquet"), _literally("/out/acme")
+        ('/out/acme[[]1]/customer/part-00000.parquet', '/out/acme')
+    """
+    if PATTERN.search(path) and "\\" in path:
+        raise RequestRefused(
+            f"DuckDB takes {path} for a pattern, and has no spelling of a backslash in one. Nothing was opened. Move "
+            "the export to a folder without *, ? or [ in its path, or open it with open_polars."
+        )
+    return PATTERN.sub(r"[\g<0>]", path)
+
+
+def _list(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(_quoted, texts))}]"
 
 
 def _literal(value: str | None) -> str:

@@ -28,7 +28,7 @@ from vismanet_async._export.observed_sender import ObservedSender
 from vismanet_async._export.page_writer import KeyTracker, PageWriter
 from vismanet_async._export.replay import ReplayingSender
 from vismanet_async._export.sinks.opening import columns_written, open_sink
-from vismanet_async._export.stored_rows import keys_are_known, published_keys
+from vismanet_async._export.stored_rows import published_keys
 from vismanet_async._export.sweep import BudgetedSender, KeySweep, Swept
 from vismanet_async._export.target.local import KEYS_NAME, OVERLAP_NAME
 from vismanet_async._export.target.manifest import ResourceEntry, Sweep
@@ -139,8 +139,6 @@ class ResourceRun:
         }
         now = self.context.clock.utc_now()
         start = start_of(before, self.name, like, overlap=plan.overlap, now=now, columns=self._columns)
-        if start.before is not None and plan.deletions is not None and not keys_are_known(start.before):
-            start = StartPoint()  # everything is read again, once
         if start.before is not None:
             start = attrs.evolve(start, known=known_rows(plan.location, start.before))
         self.start = start
@@ -167,6 +165,7 @@ class ResourceRun:
             first_part=self.start.first_part,
             resumable=checkpoint.known,
             options=plan.format_options,
+            identity=identity_of(self.name),
         )
         writer = PageWriter(sink, journal, checkpoint, self._delta_tracker())
         opened: list[KeyIndex] = []

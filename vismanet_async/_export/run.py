@@ -22,7 +22,7 @@ from vismanet_async._export.incremental import changed_since, whole_filters
 from vismanet_async._export.resource_run import RESOURCES_AT_ONCE, ResourceRun, RunContext
 from vismanet_async._export.target.local import Target
 from vismanet_async._export.target.locations import RemotePath
-from vismanet_async._export.target.manifest import Manifest, ResourceEntry
+from vismanet_async._export.target.manifest import Manifest, ResourceEntry, require_same_source
 from vismanet_async._export.target.remote import RemoteTarget
 from vismanet_async._observer import ExportInfo, Observer
 from vismanet_async._tasks import iterate_events, unwrap_group
@@ -213,16 +213,7 @@ class Export(DeferredCall[Manifest]):
 
     def _refuse_mixture(self, manifest: Manifest) -> None:
         """Raise if what stands there, and stays there beside this run, is of another company, or may be."""
-        for what, here, asked in (
-            ("company", manifest.company, self._company),
-            ("server", manifest.base_url, self._base_url),
-        ):
-            if here != asked:
-                raise RequestRefused(
-                    f"{self.plan.to} holds an export of {what} {here or 'unknown'}, and this one is of "
-                    f"{asked or 'unknown'}; nothing was sent. Give each company a directory of its own, and "
-                    "StaticToken its tenant_id."
-                )
+        require_same_source(manifest, where=self.plan.to, company=self._company, base_url=self._base_url)
         if self.plan.incremental and not self._company:  # two that are not known are not known to be one
             raise RequestRefused(
                 f"{self.plan.to} holds an export of an unknown company, and this one is of an unknown one, too: they "

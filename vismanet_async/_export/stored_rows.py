@@ -3,13 +3,18 @@
 A row's *content* is its bytes in a form that a file of the same format can be made of again, without the paging
 metadata, which belongs to an answer and not to the record:
 
-=============  ====================================================  ================================================
-format         the key of a row                                      its content
-=============  ====================================================  ================================================
-`jsonl`, ...   the JSON array of its identity                        the JSON object, every value as it was sent
-`csv`          the JSON array of its identity's cells                the JSON array of all cells
-`parquet`      the JSON array of its identity                        the JSON object of its columns
-=============  ====================================================  ================================================
+=============  ================================================
+format         the content of a row
+=============  ================================================
+`jsonl`, ...   the JSON object, every value as it was sent
+`csv`          the JSON array of all cells
+`parquet`      the JSON object of its columns
+=============  ================================================
+
+The key of a row is the JSON array of its identity, in every format. It is never what its column makes of it: a column
+can be null where the server sent a value of another type than the catalog says, and a cell can have an apostrophe in
+front. Then `_extra` has the value as it was sent. A row whose key is null in all its parts is no known record: where
+rows are merged by their keys, such rows are refused.
 
 All functions block.
 """
@@ -28,16 +33,17 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import msgspec
 
+from vismanet_async._columns.schema import EXTRA
 from vismanet_async._export.deletions import identity_of
 from vismanet_async._export.formats.csv import CsvOptions
-from vismanet_async._export.key_index import KeysOfRows, key_of_name, keys_in
+from vismanet_async._export.key_index import KeysOfRows, is_no_key, key_of_name, keys_in
 from vismanet_async._export.target.manifest import part_fault
 from vismanet_async._extras import extra
 from vismanet_async._paging.page_formats import PageFormatError
 from vismanet_async.errors import ExportError, RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
     from vismanet_async._export.target.locations import Location
@@ -51,7 +57,6 @@ __all__ = [
     "csv_columns",
     "csv_options",
     "history",
-    "keys_are_known",
     "published_keys",
     "row_reader",
     "tombstone_keys",
@@ -59,9 +64,11 @@ __all__ = [
 
 _ROWS_AT_ONCE: Final = 1_000
 _LONGEST_CELL: Final = 2**31 - 1
+_INT64_DIGITS: Final = 19
 _METADATA: Final = "metadata"
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _EXACT: Final = msgspec.json.Decoder(float_hook=Decimal)
+_PARTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class _Tombstone(msgspec.Struct):
@@ -104,6 +111,19 @@ class RowReader(ABC):
         """Yield the keys of a part's rows, in order, some at a time; errors as those of `batches`."""
         for keys, _ in self.batches(part):
             yield keys
+
+    def require_known(self, keys: Iterable[bytes], part: Part) -> None:
+        """Make sure that some keys of a part name records.
+
+        Raises:
+            ExportError: one is null, so that nothing tells which of such rows are the same record.
+        """
+        if any(map(is_no_key, keys)):
+            raise ExportError(
+                f"{self.location / part.file} has a row whose {' and '.join(self.identity)} the server left empty. So "
+                "nothing tells whether two such rows are the same record, and none may take the place of another; "
+                "nothing was written. Read the files that manifest.files(...) names, or leave the list out."
+            )
 
     def own_key(self, key: bytes) -> bytes:
         """Return the form that a key has among those of `batches`."""
@@ -155,15 +175,15 @@ class _Csv(RowReader):
         self.options = csv_options(entry)
         self.columns = csv_columns(entry)
         try:
-            self._places = [self.columns.index(column) for column in self.identity]
+            self._extra = self.columns.index(EXTRA)
+            # of other types than these two there is no key
+            self._are_numbers = [entry.columns.get(one) == "integer" for one in self.identity]
+            self._places = [self.columns.index(one) for one in self.identity]
         except ValueError:
             raise ExportError(f"{name}: its files have no column for its key {', '.join(self.identity)}.") from None
+        self._holds_numbers = any(self._are_numbers)
+        self._quoted = [f'"{name}"' for name in self.identity]
         self._metadata = [at for at, column in enumerate(self.columns) if column.partition(".")[0] == _METADATA]
-
-    def own_key(self, key: bytes) -> bytes:
-        from vismanet_async._export.sinks.csv import cell_of  # noqa: PLC0415 - sinks are loaded by exports alone
-
-        return msgspec.json.encode([cell_of(value, self.options) for value in _EXACT.decode(key)])
 
     def fields(self, content: bytes) -> dict[str, Any]:
         return dict(zip(self.columns, msgspec.json.decode(content), strict=True))
@@ -180,15 +200,36 @@ class _Csv(RowReader):
                 for row in some:
                     for at in self._metadata:
                         row[at] = ""
-                keys = [msgspec.json.encode([row[at] for at in self._places]) for row in some]
-                yield keys, list(map(msgspec.json.encode, some))
+                yield list(map(self._key, some)), list(map(msgspec.json.encode, some))
+
+    def _key(self, row: Sequence[str]) -> bytes:
+        """Return the key of a row; `sinks.csv` puts into `_extra` what its cells do not tell."""
+        key: list[Any] = [row[at] or None for at in self._places]
+        if self._holds_numbers:
+            pairs = zip(key, self._are_numbers, strict=True)
+            key = [msgspec.Raw(cell.encode()) if cell and is_number else cell for cell, is_number in pairs]
+        rest = row[self._extra]
+        if rest and any(name in rest for name in self._quoted):
+            key = _completed(key, self.identity, rest)
+            return key_of_name(b"\0".join(map(msgspec.json.encode, key)))
+        return msgspec.json.encode(key)
 
 
 class _Parquet(RowReader):
+    def __init__(self, location: Location, name: str, entry: ResourceEntry) -> None:
+        super().__init__(location, name, entry)
+        # the export counted what its columns could not hold
+        self._is_unfit = not {*self.identity}.isdisjoint(entry.unfit)
+
     def keys(self, part: Part) -> Iterator[Sequence[bytes]]:
+        columns = [*self.identity, EXTRA] if self._is_unfit else list(self.identity)
         with self._opened(part) as file, closing(_parquet(file)) as parquet:
-            for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=list(self.identity)):
-                yield _parquet_keys(batch.to_pylist(), self.identity)
+            for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=columns):
+                yield list(map(self._key, batch.to_pylist()))
+
+    def own_key(self, key: bytes) -> bytes:
+        # a column of integers makes 7 of 7.0
+        return msgspec.json.encode(list(map(_plain, _PARTS.decode(key))))
 
     def _read(self, file: BinaryIO) -> Iterator[Batch]:
         with closing(_parquet(file)) as parquet:
@@ -196,7 +237,13 @@ class _Parquet(RowReader):
                 rows = batch.to_pylist()
                 for row in rows:
                     row.pop(_METADATA, None)
-                yield _parquet_keys(rows, self.identity), list(map(msgspec.json.encode, rows))
+                yield list(map(self._key, rows)), list(map(msgspec.json.encode, rows))
+
+    def _key(self, row: Mapping[str, Any]) -> bytes:
+        key = [row[name] for name in self.identity]
+        if self._is_unfit and None in key and row[EXTRA]:
+            return self.own_key(msgspec.json.encode(_completed(key, self.identity, row[EXTRA])))
+        return msgspec.json.encode(key)
 
 
 _READERS: Final[Mapping[str, type[RowReader]]] = {
@@ -224,8 +271,10 @@ def _parquet(file: BinaryIO) -> Any:
     return extra("pyarrow.parquet", "parquet").ParquetFile(file)
 
 
-def _parquet_keys(rows: Sequence[Mapping[str, Any]], identity: Sequence[str]) -> list[bytes]:
-    return [msgspec.json.encode([_plain(row[name]) for name in identity]) for row in rows]
+def _completed(key: Sequence[Any], identity: Sequence[str], rest: str) -> list[Any]:
+    """Return a key with the parts that are in `_extra`."""
+    unfit = _OBJECT.decode(rest)
+    return [unfit.get(name, value) for name, value in zip(identity, key, strict=True)]
 
 
 def csv_columns(entry: ResourceEntry) -> list[str]:
@@ -274,11 +323,6 @@ def tombstone_keys(location: Location, part: Part) -> Iterator[list[bytes]]:
             yield [key_of_name(b"\0".join(map(bytes, values))) for values in found]
 
 
-def keys_are_known(entry: ResourceEntry) -> bool:
-    """Return whether `published_keys` can tell the keys: cells of CSV do not tell them for certain."""
-    return entry.keys is not None or entry.format != "csv"
-
-
 def published_keys(location: Location, name: str, entry: ResourceEntry) -> Iterator[bytes]:
     """Yield the keys of the records that are published and not gone: from the key file, else from the rows.
 
@@ -315,5 +359,9 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _plain(value: Any) -> Any:
-    return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
+def _plain(part: msgspec.Raw) -> Any:
+    number = _EXACT.decode(part)
+    is_whole = (
+        isinstance(number, Decimal) and number.adjusted() < _INT64_DIGITS and number == number.to_integral_value()
+    )
+    return int(number) if is_whole else part

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import anyio
 import attrs
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from vismanet_async._export.checkpoint import Checkpoint, Journal, NoJournal
-    from vismanet_async._export.deletions import Deletions
+    from vismanet_async._export.deletions import Deletions, NoSweep
     from vismanet_async._export.page_writer import PageWriter
     from vismanet_async._export.replay import ReplayingSender
     from vismanet_async._export.resource_run import RunContext
@@ -56,11 +56,13 @@ class BudgetSpent(Exception):
 
 
 class BudgetedSender:
-    """Sends so many requests and no more."""
+    """Sends so many requests and no more, and counts them."""
 
     def __init__(self, sender: Sender, most: int | None) -> None:
         self._sender = sender
-        self._left = most
+        self._most = most
+        self.sent = 0
+        """Requests so far."""
 
     @property
     def limiter(self) -> Any:
@@ -69,10 +71,9 @@ class BudgetedSender:
 
     async def send(self, request: Request) -> Response:
         """Return the answer, or raise `BudgetSpent`."""
-        if self._left is not None:
-            if self._left <= 0:
-                raise BudgetSpent
-            self._left -= 1
+        if self._most is not None and self.sent >= self._most:
+            raise BudgetSpent
+        self.sent += 1
         return await self._sender.send(request)
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
@@ -110,24 +111,16 @@ class KeySweep:
 
     async def _run(self) -> Swept:
         assert self.writer.keys is not None
-        index, now, facts = self.writer.keys.index, self.checkpoint.started_at, method_facts(self.name, "list")
+        now, facts = self.checkpoint.started_at, method_facts(self.name, "list")
         total, asked = None, 0
-        # a list that does not page is read whole to be counted: the sweep takes no more
-        if facts["style"] != "unpaged" and not is_due(self.deletions, swept_at=self.before.swept_at, now=now):
-            total, asked = await count_if_told(self.listing), 1
-        reason = no_sweep(
-            self.deletions,
-            known=await self.context.run_blocking(len, index),
-            total=total,
-            page_size=self.context.plan.page_size or facts.get("max_page_size") or _PAGE_SIZE,
-            swept_at=self.before.swept_at,
-            now=now,
-        )
-        if reason is not None:
-            return Swept(
-                sweep=Sweep(verdict="skipped" if reason.is_due else "counted", reason=reason.reason, requests=asked)
-            )
         try:
+            # a list that does not page is read whole to be counted: the sweep takes no more
+            if facts["style"] != "unpaged" and not is_due(self.deletions, swept_at=self.before.swept_at, now=now):
+                total, asked = await count_if_told(self.listing)
+            reason = await self._reason_not_to(total)
+            if reason is not None:
+                verdict: Literal["skipped", "counted"] = "skipped" if reason.is_due else "counted"
+                return Swept(sweep=Sweep(verdict=verdict, reason=reason.reason, requests=asked))
             restored = await self._read()
         except IncompleteListing as error:
             report = error.completeness
@@ -143,6 +136,18 @@ class KeySweep:
         if tombstones is not None:
             found = attrs.evolve(found, deleted=tombstones.rows, tombstones=tombstones.file)
         return Swept(sweep=found, tombstones=tombstones, at=now)
+
+    async def _reason_not_to(self, total: int | None) -> NoSweep | None:
+        """Return why the list is not swept, None if it is; `total` is how many rows it has."""
+        assert self.writer.keys is not None
+        return no_sweep(
+            self.deletions,
+            known=await self.context.run_blocking(len, self.writer.keys.index),
+            total=total,
+            page_size=self.context.plan.page_size or method_facts(self.name, "list").get("max_page_size") or _PAGE_SIZE,
+            swept_at=self.before.swept_at,
+            now=self.checkpoint.started_at,
+        )
 
     async def _read(self) -> int:
         """Note all keys of the list; return how many rows were restored."""
@@ -177,12 +182,23 @@ class KeySweep:
         return part
 
 
-async def count_if_told(listing: Listing[Any]) -> int | None:
-    """Return how many rows a list has; None if its answers do not tell."""
+async def count_if_told(listing: Listing[Any]) -> tuple[int | None, int]:
+    """Return how many rows a list has, None if its answers do not tell, and the requests that it took to ask.
+
+    Errors: those of the listing, also where its sender raises `BudgetSpent`.
+    """
+    counting: list[BudgetedSender] = []
+
+    def counted(sender: Sender) -> BudgetedSender:
+        counting.append(BudgetedSender(sender, None))
+        return counting[0]
+
+    asking = listing.with_sender(counted)
     try:
-        return await listing.count()
+        total = await asking.count()
     except UnexpectedResponse:  # it has no total: only a sweep can tell
-        return None
+        total = None
+    return total, counting[0].sent
 
 
 def _tombstone(key: bytes, *, identity: tuple[str, ...], noticed: str) -> bytes:

@@ -135,30 +135,26 @@ class TableSweep:
         `keys` has seen the whole list if the note says when the sweep began, and only then.
         """
         last = None if self.swept_at is None else datetime.fromisoformat(self.swept_at)
-        total, asked = None, 0
-        # a list that does not page is read whole to be counted: the sweep takes no more
-        if self.facts["style"] != "unpaged" and not is_due(self.deletions, swept_at=last, now=self.now):
-            total, asked = self.portal.call(count_if_told, self.listing), 1
-        reason = no_sweep(
-            self.deletions,
-            known=len(keys.index),
-            total=total,
-            page_size=self.page_size or self.facts.get("max_page_size") or _PAGE_SIZE,
-            swept_at=last,
-            now=self.now,
-        )
-        if reason is not None:
-            verdict = "skipped" if reason.is_due else "counted"
-            yield SweepNote(verdict=verdict, reason=reason.reason, requests=asked, at_server=total)
-        else:
-            yield from self._read(keys, asked)
-
-    def _read(self, keys: TableKeys, asked: int) -> Iterator[list[RawRow] | SweepNote]:
-        most, restored = self.deletions.max_requests, 0
-        # less than proven shows nothing
+        most, total, asked, restored = self.deletions.max_requests, None, 0, 0
+        # one budget for the count and the sweep; less than proven shows nothing
         listing = self.listing.with_options(completeness="prove", allow_uncertain=False)
         listing = listing.with_sender(lambda sender: BudgetedSender(sender, most))
         try:
+            # a list that does not page is read whole to be counted: the sweep takes no more
+            if self.facts["style"] != "unpaged" and not is_due(self.deletions, swept_at=last, now=self.now):
+                total, asked = self.portal.call(count_if_told, listing)
+            reason = no_sweep(
+                self.deletions,
+                known=len(keys.index),
+                total=total,
+                page_size=self.page_size or self.facts.get("max_page_size") or _PAGE_SIZE,
+                swept_at=last,
+                now=self.now,
+            )
+            if reason is not None:
+                verdict = "skipped" if reason.is_due else "counted"
+                yield SweepNote(verdict=verdict, reason=reason.reason, requests=asked, at_server=total)
+                return
             for delivery in deliveries(self.portal, listing):
                 if new := keys.see(delivery.rows):
                     restored += len(new)
@@ -171,7 +167,7 @@ class TableSweep:
             return
         except BudgetSpent:
             why = f"it took more than the {most or 0:,} requests of its budget"
-            yield SweepNote(verdict="skipped", reason=why, requests=asked + (most or 0), restored=restored)
+            yield SweepNote(verdict="skipped", reason=why, requests=most or 0, restored=restored)
             return
         found = listing.completeness
         assert found is not None

@@ -27,6 +27,7 @@ from anyio import to_thread
 
 from vismanet_async._api.registry import method_facts
 from vismanet_async._client import VismaNet
+from vismanet_async._export.deletions import identity_of
 from vismanet_async._export.files import writing
 from vismanet_async._export.incremental import LONGEST_RUN, DeltaTracker, modified_filter
 from vismanet_async._export.plan import filter_text
@@ -355,6 +356,7 @@ def _sink(partition: Partition, directory: Path, *, operation_id: str) -> PartSi
         operation_id=operation_id,
         part_bytes=plan.part_bytes,
         options=plan.format_options,
+        identity=identity_of(partition.resource),
     )
     return cast("PartSink[Any]", sink)  # always, as nothing is to be resumed
 

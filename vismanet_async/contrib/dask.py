@@ -22,7 +22,7 @@ import hashlib
 import shutil
 import uuid
 from concurrent.futures import CancelledError
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
@@ -33,6 +33,7 @@ from anyio import to_thread
 from vismanet_async._api.registry import method_facts
 from vismanet_async._clock import SystemClock
 from vismanet_async._export.batch import CompanyOutcome, ManyOutcome
+from vismanet_async._export.checkpoint import is_old
 from vismanet_async._export.companies import companies_of
 from vismanet_async._export.files import write_atomically, writing
 from vismanet_async._export.incremental import StartPoint, changed_since, known_rows, start_of
@@ -40,7 +41,7 @@ from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.sinks.opening import columns_written
 from vismanet_async._export.target.local import OVERLAP_NAME, Target
 from vismanet_async._export.target.locations import RemotePath, join
-from vismanet_async._export.target.manifest import Manifest
+from vismanet_async._export.target.manifest import Manifest, require_same_source
 from vismanet_async._export.target.remote import RemoteTarget
 from vismanet_async._tasks import unwrap_group
 from vismanet_async._version import __version__
@@ -84,7 +85,6 @@ _RANGE_ROWS: Final = 20_000
 _MOST_RANGES: Final = 8
 _SHARED: Final = ".export-dask"
 """In a store: what workers have read and nobody has published; in a folder for each run."""
-_LONGEST_PAUSE: Final = timedelta(hours=24)
 _CONNECT_SECONDS: Final = 15
 _RELEASE_SECONDS: Final = 5
 """An abandoned task ends at once, unless Dask is fetching its result."""
@@ -332,7 +332,7 @@ class _Run:
         run = uuid.uuid4().hex[:12]
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
             known, begun, earlier = msgspec.json.decode(path.read_bytes(), type=tuple[str, datetime, str])
-            if self.plan.resume and known == fingerprint and now - begun < _LONGEST_PAUSE:
+            if self.plan.resume and known == fingerprint and not is_old(begun, now):
                 self._begun_at = begun
                 self._shared = location / _SHARED / earlier if isinstance(location, RemotePath) else self._work
                 return
@@ -410,7 +410,13 @@ class _Run:
         before = target.published()
         any_partition = next(iter(lists.values())).partitions[0]
         if before and (self.plan.incremental or before.resources.keys() - self.plan.resources.keys()):
-            self._refuse_mixture(before, any_partition)
+            require_same_source(
+                before,
+                where=self.plan.to,
+                company=any_partition.company,
+                base_url=any_partition.base_url,
+                done="nothing was published",
+            )
         staging = target.work / "1"
         now = datetime.now(UTC)
         entries = {}
@@ -437,15 +443,6 @@ class _Run:
         if isinstance(self._shared, RemotePath):
             self._shared.with_name("").remove_folder()
         return published
-
-    def _refuse_mixture(self, before: Manifest, read: PartitionDone) -> None:
-        """Raise if what stands there, and stays there beside this run, is of another company."""
-        if (before.company, before.base_url) != (read.company, read.base_url):
-            raise RequestRefused(
-                f"{self.plan.to} holds an export of the company {before.company} at {before.base_url}, and the workers "
-                f"read {read.company} at {read.base_url}. Nothing was published. Give each company a directory of its "
-                "own."
-            )
 
 
 async def _all(work: Callable[[Partition], Any], partitions: Sequence[Partition]) -> list[PartitionDone]:

@@ -302,7 +302,7 @@ class _Read:
                 else:
                     yield rows.items(found)
         if note.at_server is None:
-            note = attrs.evolve(note, at_server=portal.call(count_if_told, self._base(visma)))
+            note = attrs.evolve(note, at_server=portal.call(count_if_told, self._base(visma))[0])
         return note
 
     def _marks(self, keys: TableKeys | None, sweep: SweepNote) -> Iterator[Any]:

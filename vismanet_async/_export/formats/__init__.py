@@ -50,7 +50,14 @@ class OpenSink(Protocol):
     """Builds the sink of a format; opens no file yet."""
 
     def __call__(
-        self, directory: Path, *, columns: Sequence[Column], operation_id: str, part_bytes: int, options: Any
+        self,
+        directory: Path,
+        *,
+        columns: Sequence[Column],
+        operation_id: str,
+        part_bytes: int,
+        options: Any,
+        identity: Sequence[str],
     ) -> PartSink[Any]:
         """Return the sink of one resource.
 
@@ -60,6 +67,7 @@ class OpenSink(Protocol):
             operation_id: for errors.
             part_bytes: a part is closed by the page that brings it here.
             options: an object of the format's options class; None where it has none.
+            identity: the fields that together are the key of a row.
         """
         ...
 

@@ -61,11 +61,24 @@ class CsvOptions(FormatOptions):
 
 
 def _open(
-    directory: Path, *, columns: Sequence[Column], operation_id: str, part_bytes: int, options: CsvOptions | None
+    directory: Path,
+    *,
+    columns: Sequence[Column],
+    operation_id: str,
+    part_bytes: int,
+    options: CsvOptions | None,
+    identity: Sequence[str],
 ) -> PartSink[Any]:
     from vismanet_async._export.sinks.csv import CsvSink  # noqa: PLC0415 - sinks are loaded by exports alone
 
-    return CsvSink(directory, columns=columns, operation_id=operation_id, part_bytes=part_bytes, options=options)
+    return CsvSink(
+        directory,
+        columns=columns,
+        operation_id=operation_id,
+        part_bytes=part_bytes,
+        options=options,
+        identity=identity,
+    )
 
 
 CSV: Final = SinkFormat(

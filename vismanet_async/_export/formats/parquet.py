@@ -63,7 +63,13 @@ class ParquetOptions(FormatOptions):
 
 
 def _open(
-    directory: Path, *, columns: Sequence[Column], operation_id: str, part_bytes: int, options: ParquetOptions | None
+    directory: Path,
+    *,
+    columns: Sequence[Column],
+    operation_id: str,
+    part_bytes: int,
+    options: ParquetOptions | None,
+    **_: object,
 ) -> PartSink[Any]:
     from vismanet_async._export.sinks.parquet import ParquetSink  # noqa: PLC0415 - sinks are loaded by exports alone
 

@@ -2,7 +2,9 @@
 
 - A field of a record is a column, named by its path with points: `mainAddress.country.id`.
 - A list is one column with its JSON. `_extra` is JSON too: it holds what has no column, which are keys that the catalog
-  does not know, and values where the catalog has a record (`vismanet_async._columns.schema`).
+  does not know, and values where the catalog has a record (`vismanet_async._columns.schema`). It also holds those parts
+  of a row's key that their cells do not tell: a text that got an apostrophe, an empty one, and a value of another type
+  than the catalog says. So whoever reads the file again tells every record from every other (`stored_rows`).
 - Numbers are the server's text; booleans are `true` and `false`; a missing key, null and an empty text are all empty.
 - The header and the columns come from the catalog, also for an empty list. Each part begins with the header.
 - UTF-8, RFC 4180: commas, CRLF, quotes where needed. `CsvOptions` changes some of that.
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from vismanet_async._export.sinks import Page
     from vismanet_async._paging.row_scanner import RawRow
 
-__all__ = ["CsvSink", "cell_of"]
+__all__ = ["CsvSink"]
 
 _BLOCK_ROWS: Final = 50
 """So many rows are made at once: as many as the processor's cache holds the values of."""
@@ -58,6 +60,7 @@ class CsvSink(PartSink[OpenPart]):
         operation_id: for errors.
         part_bytes: a part is closed by the page that brings it to this size.
         options: how it is written.
+        identity: the fields that together are the key of a row.
 
     Raises:
         ExportError: from `write`: a row is no JSON.
@@ -73,6 +76,7 @@ class CsvSink(PartSink[OpenPart]):
         operation_id: str,
         part_bytes: int = DEFAULT_PART_BYTES,
         options: CsvOptions | None = None,
+        identity: Sequence[str] = (),
     ) -> None:
         super().__init__(directory, part_bytes=part_bytes)
         self._options = options or CsvOptions()
@@ -82,8 +86,8 @@ class CsvSink(PartSink[OpenPart]):
         style = CellStyle(formulas=self._formulas, decimal_comma=self._options.decimal_comma)
         careful = CellStyle(formulas=self._formulas, decimal_comma=self._options.decimal_comma, within=True)
         self._styles = style, careful
-        self._row_cells = [row_cells(columns, one) for one in self._styles]
-        self._column_cells = ColumnCells(columns, delimiter=self._options.delimiter)
+        self._row_cells = [row_cells(columns, one, identity=identity) for one in self._styles]
+        self._column_cells = ColumnCells(columns, delimiter=self._options.delimiter, identity=identity)
         self._plain_values = [column.name for column in columns] == [VALUE]
 
     def write(self, page: Page, /) -> None:
@@ -177,14 +181,3 @@ def _records(file: BinaryIO) -> Iterator[bytes]:
         if record.count(b'"') % 2 == 0:
             yield record
             record = b""
-
-
-def cell_of(value: Any, options: CsvOptions) -> str:
-    """Return the cell that a text or a number is written as; one decoded without loss.
-
-    Examples:
-        >>> cell_of("=1+1", CsvOptions()), cell_of(msgspec.Raw(b"10.50"), CsvOptions(decimal_comma=True))
-        ("'=1+1", '10,50')
-    """
-    formulas = Formulas(delimiter=options.delimiter) if options.neutralise_formulas else None
-    return CellStyle(formulas=formulas, within=True, decimal_comma=options.decimal_comma).cell(value)

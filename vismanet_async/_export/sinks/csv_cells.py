@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Append = Callable[[Any, list[str]], Any]
     """Appends the cells of a value, and returns what has no column (UNSET: nothing)."""
 
-__all__ = ["CellStyle", "row_cells"]
+__all__ = ["CellStyle", "row_cells", "tells_key"]
 
 
 @attrs.frozen(kw_only=True)
@@ -60,17 +60,40 @@ class CellStyle:
         return self.json(encode_json(value).decode())
 
 
-def row_cells(columns: Sequence[Column], style: CellStyle) -> Callable[[Any], list[str]]:
+def row_cells(
+    columns: Sequence[Column], style: CellStyle, *, identity: Sequence[str] = ()
+) -> Callable[[Any], list[str]]:
     """Return a function that returns the cells of a row that `decode_row` has read; the last is that of `_extra`."""
     append = _record(columns, style)
+    places = list(leaves(columns))
+    kinds = {column.name: column.kind for column in columns}
+    keys = [(name, kinds[name], places.index((name,))) for name in identity if name in kinds]
 
     def cells_of(row: Any) -> list[str]:
         cells: list[str] = []
         remainder = append(row, cells)
+        for name, kind, at in keys:
+            if type(row) is dict and not tells_key(row.get(name), cells[at], kind):
+                remainder = {} if remainder is UNSET else remainder
+                remainder[name] = row[name]
         cells.append("" if remainder is UNSET else style.json(encode_json(remainder).decode()))
         return cells
 
     return cells_of
+
+
+def tells_key(value: Any, cell: str, kind: str) -> bool:
+    """Return whether a cell tells the value of a part of a key; an empty one tells null.
+
+    Examples:
+        >>> tells_key("a", "a", "text"), tells_key(7, "7", "integer"), tells_key(None, "", "text")
+        (True, True, True)
+        >>> tells_key("=1", "'=1", "text"), tells_key("7", "7", "integer"), tells_key("", "", "text")
+        (False, False, False)
+    """
+    if value is None:
+        return True
+    return type(value) is int if kind == "integer" else type(value) is str and value == cell != ""
 
 
 def _record(columns: Sequence[Column], style: CellStyle) -> Append:

@@ -8,6 +8,7 @@ the catalog says, and rows with a key that it does not know, are left to `csv_ce
 from __future__ import annotations
 
 from itertools import groupby, repeat
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 from vismanet_async._columns.coerce import encode_json
@@ -34,11 +35,15 @@ class ColumnCells:
     Args:
         columns: of the rows.
         delimiter: between cells.
+        identity: the fields that together are the key of a row.
     """
 
-    def __init__(self, columns: Sequence[Column], *, delimiter: str) -> None:
+    def __init__(self, columns: Sequence[Column], *, delimiter: str, identity: Sequence[str] = ()) -> None:
         self._paths = [path for path, _ in leaf_columns(columns)]
         self._delimiter = delimiter
+        self._identity = {(name,) for name in identity}
+        self._keys: list[int] = []
+        """The indices of the columns of the key."""
         self._fields = ObservedFields(columns)
         self._reader: FlatReader | None = None
         self._learnt = False
@@ -75,9 +80,13 @@ class ColumnCells:
         if len(flat) < len(rows):
             self._odd = len(flat)
             return None
+        by_column = list(zip(*flat, strict=True))
+        if not all(self._tells_keys(by_column[at], style, is_text=self._are_texts[at]) for at in self._keys):
+            self._odd = -1  # there is nothing to be learnt from these rows
+            return None
         columns = [
             self._texts(values, first_row, style) if is_text else self._others(values, first_row, style)
-            for is_text, values in zip(self._are_texts, zip(*flat, strict=True), strict=True)
+            for is_text, values in zip(self._are_texts, by_column, strict=True)
         ]
         cells = [repeat(part, len(rows)) if isinstance(part, str) else columns[part] for part in self._layout]
         lines = map(self._delimiter.join, zip(*cells, strict=True))
@@ -89,9 +98,25 @@ class ColumnCells:
         self._reader = FlatReader(observed)
         self._are_texts = [holds_text(column) for _, column in leaf_columns(observed)]
         places = {path: index for index, (path, _) in enumerate(leaf_columns(observed))}
+        self._keys = [index for path, index in places.items() if path in self._identity]
         self._layout = []
         for place, paths in groupby([*self._paths, (EXTRA,)], key=places.get):
             self._layout.append(self._delimiter * (len([*paths]) - 1) if place is None else place)
+
+    def _tells_keys(self, values: Sequence[Any], style: CellStyle, *, is_text: bool) -> bool:
+        """Return whether the cells of a column tell the part of the key that it is (`tells_key`)."""
+        if not is_text:
+            return {*map(type, values)} <= {int, NoneType}
+        if "" in values:  # or a row lacks it
+            return False
+        texts = [*filter(None, values)]
+        formulas = style.formulas
+        if formulas is None or not formulas.may_change(texts, together="\0".join(texts), within=style.within):
+            return True
+        counted = len(formulas.rows)
+        same = [*map(style.text, texts)] == texts
+        del formulas.rows[counted:]
+        return same
 
     def _texts(self, texts: Sequence[str], first_row: int, style: CellStyle) -> Sequence[str]:
         """Return the cells of texts; some may be None."""

@@ -9,6 +9,7 @@ from vismanet_async._export.formats.registry import FORMATS
 from vismanet_async._export.sinks.spool import SpooledSink
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vismanet_async._export.formats import FormatOptions
@@ -37,6 +38,7 @@ def open_sink(
     first_part: int = 0,
     resumable: bool = False,
     options: FormatOptions | None = None,
+    identity: Sequence[str] = (),
 ) -> Sink:
     """Return the sink that writes one resource; opens no file yet.
 
@@ -48,12 +50,20 @@ def open_sink(
         first_part: the number of the first part; those before it belong to earlier runs.
         resumable: keep the rows where a later run can read them again; some formats do so anyway.
         options: of the format; None for its defaults.
+        identity: the fields that together are the key of a row, which no format may lose.
 
     Raises:
         RequestRefused: the catalog does not say what the rows are, or an extra is not installed.
     """
     chosen = FORMATS[format]
     columns = columns_of(operation_id) if chosen.has_columns else ()
-    sink = chosen.open(directory, columns=columns, operation_id=operation_id, part_bytes=part_bytes, options=options)
+    sink = chosen.open(
+        directory,
+        columns=columns,
+        operation_id=operation_id,
+        part_bytes=part_bytes,
+        options=options,
+        identity=identity,
+    )
     sink.first_part = first_part
     return SpooledSink(sink, directory) if resumable and not chosen.keeps_rows else sink

@@ -38,10 +38,12 @@ from vismanet_async.errors import TargetNotWritable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Location", "RemotePath", "is_url", "join", "parse_location", "size_of"]
+__all__ = ["PATTERN", "Location", "RemotePath", "is_url", "join", "parse_location", "size_of"]
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """Two letters at least: C:/ is a drive. A `Path` has one slash left."""
+PATTERN: Final = re.compile(r"[*?\[]")
+"""What makes a pattern of a path where patterns are taken; a folder's name may hold it as well."""
 _EXTRAS: Final = {
     "s3": ("s3", "s3fs"),
     "s3a": ("s3", "s3fs"),
@@ -179,7 +181,14 @@ class RemotePath:
         with self._translate_errors("removed"), contextlib.suppress(FileNotFoundError):
             store, path = self._store()
             store.invalidate_cache()
-            store.rm(path, recursive=True)
+            if not PATTERN.search(path):
+                store.rm(path, recursive=True)
+                return
+            # `rm` would take the path for a pattern, and remove what matches it
+            below = f"{path.rstrip('/')}/"
+            for file in store.find(path):
+                if file.startswith(below):
+                    store.rm_file(file)
 
     def remove(self) -> None:
         """Remove the object, if it exists."""

@@ -31,6 +31,7 @@ __all__ = [
     "Verdict",
     "faults_of",
     "part_fault",
+    "require_same_source",
     "validate",
 ]
 
@@ -279,6 +280,29 @@ class Manifest:
         except OSError as error:
             raise ExportError(f"{path} cannot be read: {error.strerror or error}.") from error
         return cls.from_json(content, where=str(path))
+
+
+def require_same_source(
+    before: Manifest, *, where: object, company: str | None, base_url: str | None, done: str = "nothing was sent"
+) -> None:
+    """Raise if rows are to stand beside an export of another company or server, or of one that may be another.
+
+    Args:
+        before: what stands there.
+        where: that is, for the error.
+        company: of the rows; None: it is not known.
+        base_url: of their server; None: it is not known.
+        done: what was done so far, for the error.
+
+    Raises:
+        RequestRefused: one of the two differs; also where it is known of one side alone.
+    """
+    for what, here, asked in (("company", before.company, company), ("server", before.base_url, base_url)):
+        if here != asked:
+            raise RequestRefused(
+                f"{where} holds an export of {what} {here or 'unknown'}, and this one is of {asked or 'unknown'}; "
+                f"{done}. Give each company of each server a directory of its own, and StaticToken its tenant_id."
+            )
 
 
 class _Version(msgspec.Struct):

@@ -1,0 +1,164 @@
+"""A record's key survives every format: nothing is merged, deleted or lost because a column cannot hold the key."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from anyio import to_thread
+
+from tests.export.pages import page, put_in_place
+from tests.paging.live import live
+from vismanet_async._export.formats.csv import CsvOptions
+from vismanet_async._export.key_index import KeyIndex
+from vismanet_async._export.latest_rows import LatestRows
+from vismanet_async._export.sinks.opening import columns_written, open_sink
+from vismanet_async._export.stored_rows import row_reader
+from vismanet_async._export.target.manifest import ResourceEntry
+from vismanet_async.errors import ExportError
+from vismanet_async.exports import compact, diff, open_duckdb, open_polars
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMATS = ("jsonl", "csv", "parquet")
+TEXTS = ["a", "7", "=1+1", "'=1+1", "a;=1", "a;'=1", "'x", "a,b", 'q"x', "null", "", "007", "+47 22", "\\", "sø"]
+ODD = ["7", 7, -7, 2**70, 7.5, True, False, None, "null", "", {"a": 1}, [1], "=1", "'=1", "Sø\u2028"]
+
+
+def entry_of(directory: Path, name: str, rows: list[dict[str, Any]], format: str) -> ResourceEntry:  # noqa: A002 - what it is called everywhere
+    operation, identity = {
+        "customer": ("Customer_GetAll", ("number",)),
+        "contact": ("Contact_GetAllContacts", ("contactId",)),
+    }[name]
+    sink: Any = open_sink(format, directory / name, operation_id=operation, part_bytes=1 << 20, identity=identity)
+    for start in range(0, len(rows), 4):
+        sink.write(page(json.dumps(rows[start : start + 4]).encode()))
+    parts = sink.finish()
+    put_in_place(directory / name)
+    return ResourceEntry(
+        rows=len(rows), unique=None, verdict="proven", reason="", total_first=None, total_last=None, requests=1,
+        parts=parts, format=format, columns=columns_written(format, operation), identity=identity,
+        unfit=sink.notes.unfit.counts(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(("name", "field"), [("customer", "number"), ("contact", "contactId")])
+def test_every_key_is_read_as_it_was_sent(tmp_path: Path, name: str, field: str, format: str) -> None:  # noqa: A002
+    """Whatever JSON a server sends as the key: a column that cannot hold it takes nothing from it."""
+    keys = [*TEXTS, *ODD] if name == "customer" else [*range(5), *ODD]
+    rows = [{field: key, "unknown": key} for key in keys]
+    entry = entry_of(tmp_path, name, rows, format)
+    reader = row_reader(tmp_path, name, entry)
+    for read in (reader.keys(entry.parts[0]), (keys for keys, _ in reader.batches(entry.parts[0]))):
+        assert [json.loads(key) for some in read for key in some] == [[key] for key in keys]
+
+
+def test_cells_that_tell_their_key_cost_nothing(tmp_path: Path) -> None:
+    entry = entry_of(tmp_path, "customer", [{"number": key} for key in ("a", "-1", "+47 22", "x,y", None)], "csv")
+    rows = (tmp_path / entry.parts[0].file).read_text().splitlines()[1:]
+    assert all(row.endswith(",") for row in rows)  # nothing in `_extra`
+
+
+def test_a_number_has_one_spelling_in_a_column_of_numbers(tmp_path: Path) -> None:
+    entry = entry_of(tmp_path, "contact", [{"contactId": 1}], "parquet")
+    reader = row_reader(tmp_path, "contact", entry)
+    assert reader.own_key(b"[7.0]") == b"[7]"  # of a tombstone; the row's column holds 7
+    assert b"999999999" in reader.own_key(b"[1e999999999]")  # and is not written out
+
+
+def opened_names(root: Path) -> list[str]:
+    with open_duckdb(root) as db:
+        relation = db.sql("SELECT * FROM customer")
+        names = sorted(name for (name,) in db.sql("SELECT name FROM customer").fetchall())
+        frame = open_polars(root)["customer"].collect()
+        assert relation.columns == frame.columns
+    assert sorted(frame["name"]) == names
+    return names
+
+
+def compacted_keys(root: Path, to: Path) -> set[Any]:
+    entry = compact(root, to=to).resources["customer"]
+    assert list(diff(to, root)) == []
+    with LatestRows() as latest:
+        latest.apply(row_reader(to, "customer", entry))
+        return {json.loads(key)[0] for key, _ in latest.rows()}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_records_stay_apart_run_after_run(tmp_path: Path, format: str) -> None:  # noqa: A002
+    async with live(rows={"customer": 0}) as site:
+        keys: list[Any] = [*range(1000, 1006), "=1+1", "a;'=1"]
+        for key in keys:
+            site.sim.add("customer", number=str(key), name="old")
+            site.sim.touch("customer", str(key), number=key)  # a number where the catalog has a text
+        plan: dict[str, Any] = {"to": tmp_path / "o", "format": format, "incremental": True}
+        await site.visma.export("customer", **plan)
+        site.sim.touch("customer", "1000", name="changed")
+        site.sim.add("customer", number="a;=1", name="new")
+        keys.append("a;=1")
+        await site.visma.export("customer", **plan)
+        if format != "csv":
+            assert opened_names(tmp_path / "o") == ["changed", "new", *["old"] * 7]
+        assert await to_thread.run_sync(compacted_keys, tmp_path / "o", tmp_path / "c") == set(keys)
+        gone = [1001, "=1+1"]
+        for key in gone:
+            site.sim.remove("customer", str(key))
+        manifest = await site.visma.export("customer", **plan, deletions=True)  # no file has the keys but the rows' own
+    sweep = manifest.resources["customer"].runs[-1].sweep
+    assert sweep is not None
+    assert (sweep.verdict, sweep.deleted, sweep.restored) == ("proven", 2, 0)
+    if format != "csv":
+        assert opened_names(tmp_path / "o") == ["changed", "new", *["old"] * 5]
+    assert await to_thread.run_sync(compacted_keys, tmp_path / "o", tmp_path / "d") == {*keys} - {*gone}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_rows_without_a_key_are_not_merged(tmp_path: Path, format: str) -> None:  # noqa: A002
+    entry = entry_of(tmp_path, "customer", [{"number": None, "name": "a"}, {"number": "1"}], format)
+    with LatestRows() as latest, pytest.raises(ExportError, match="left empty") as caught:
+        latest.apply(row_reader(tmp_path, "customer", entry))
+    assert "may take the place of another" in str(caught.value)
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+async def test_rows_without_a_key_are_not_opened_as_if_they_had_one(tmp_path: Path, format: str) -> None:  # noqa: A002
+    async with live(rows={"customer": 2}) as site:
+        plan: dict[str, Any] = {"to": tmp_path, "format": format, "incremental": True}
+        await site.visma.export("customer", **plan)
+        site.sim.add("customer", number="x")
+        site.sim.touch("customer", "x", number=None)
+        await site.visma.export("customer", **plan)
+    for opened in (open_duckdb, open_polars):
+        with pytest.raises(ExportError, match="has a row whose number the server left empty, and several runs"):
+            opened(tmp_path)
+
+
+def test_a_key_that_is_null_is_no_tombstone() -> None:
+    with KeyIndex() as index:
+        index.add([b"[null]", b'["1"]', b'["D1",null]', b"[null,null]", b'["null"]'])
+        assert list(index.unseen()) == [b'["1"]', b'["D1",null]', b'["null"]']
+
+
+@pytest.mark.parametrize("options", [{}, {"neutralise_formulas": False}, {"delimiter": ";"}])
+def test_keys_of_csv_with_other_options(tmp_path: Path, options: dict[str, Any]) -> None:
+    chosen = CsvOptions(**options)
+    sink: Any = open_sink(
+        "csv",
+        tmp_path / "customer",
+        operation_id="Customer_GetAll",
+        part_bytes=1 << 20,
+        options=chosen,
+        identity=["number"],
+    )
+    sink.write(page(json.dumps([{"number": key} for key in TEXTS]).encode()))
+    parts = sink.finish()
+    put_in_place(tmp_path / "customer")
+    entry = ResourceEntry(
+        rows=len(TEXTS), unique=None, verdict="proven", reason="", total_first=None, total_last=None, requests=1,
+        parts=parts, format="csv", format_options=chosen.for_readers, columns=columns_written("csv", "Customer_GetAll"),
+    )  # fmt: skip
+    (keys,) = row_reader(tmp_path, "customer", entry).keys(parts[0])
+    assert [json.loads(key) for key in keys] == [[key] for key in TEXTS]
