@@ -422,7 +422,8 @@ class VismaNet(Resources):
             json: the body, as Python values; Decimals go out as numbers to the last digit.
             headers: more headers; those that the SDK owns are refused.
             if_match: the version that a write is for, as the methods of the resources take it. Nothing checks whether
-                the API honours it there.
+                the API honours it there: where the catalog does not say so, a write whose answer gets lost raises
+                `OutcomeUnknown`, as one without it.
             service: which service, hence which base URL and token.
 
         Returns:
