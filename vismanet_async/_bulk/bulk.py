@@ -311,6 +311,8 @@ class Bulk:
         """
         upsert = _upserting(self._caller, resource, rows, key)
         async with _earlier(journal, self._clock, company=self._company, base_url=self._base_url) as earlier:
+            if earlier is not None:
+                await upsert.earlier.read(earlier)
             return await self._rehearse(upsert, read=upsert.read, journal=earlier, decides=_decides_anew)
 
     async def results(
