@@ -181,7 +181,7 @@ async def count_if_told(listing: Listing[Any]) -> int | None:
     """Return how many rows a list has; None if its answers do not tell."""
     try:
         return await listing.count()
-    except UnexpectedResponse:  # it has no total: only a sweep can tell
+    except (UnexpectedResponse, IncompleteListing):  # it has no total: only a sweep can tell
         return None
 
 
