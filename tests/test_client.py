@@ -27,6 +27,7 @@ from vismanet_async.errors import (
     NotSent,
     OutcomeUnknown,
     PreconditionFailed,
+    RateLimited,
     RequestRefused,
     SettingsError,
     TokenRefused,
@@ -147,6 +148,35 @@ async def test_companies_share_connections_and_nothing_else(site: Live) -> None:
     await other.aclose()  # the connections are not its own
     assert await visma.customer.list().count() == 25
     assert other.company(site.sim.tenant_id).tenant_id == site.sim.tenant_id
+
+
+async def test_siblings_of_one_company_share_its_token_quota_and_limit(site: Live) -> None:
+    visma = site.visma
+    number = site.sim.truth("customer").keys[0]
+    await visma.customer.get(number)
+    before = site.sim.requests.total
+    for _ in range(5):  # as a service does that asks for the client at each request
+        await visma.company(visma.tenant_id or "").customer.get(number)
+    assert site.sim.requests.total - before == 5, "no token of its own"
+    others = [visma.company(OTHER), visma.company(OTHER).company(OTHER), visma.company(OTHER, concurrency=3)]
+    for other in others:
+        await other.customer.get(number)
+    assert site.sim.requests.total - before == 5 + 1 + 3, "one token for all"
+    first, second, few = others
+    assert first.quota is second.quota is few.quota
+    assert first.sender.limiter is second.sender.limiter
+    assert few.sender.limiter.limit == 3 != first.sender.limiter.limit
+    assert visma.company(OTHER, concurrency="3").sender is few.sender
+    assert first.sender.quota_of("sales_order") is few.sender.quota_of("sales_order") is not first.quota
+    elsewhere = visma.company(OTHER, credentials=ClientCredentials("another", "secret", tenant_id=OTHER))
+    assert elsewhere.quota is not first.quota
+    first.quota.paused_until = visma.clock.monotonic() + 100
+    with pytest.raises(RateLimited, match="longer than the time left"):
+        await visma.company(OTHER).customer.get(number).with_options(timeout_seconds=1)
+    await first.aclose()
+    first.quota.paused_until = 0.0
+    await second.customer.get(number)
+    await visma.company(OTHER).customer.get(number)
 
 
 def test_a_ready_token_is_bound_to_one_company() -> None:
