@@ -207,7 +207,9 @@ class Poller:
         if not isinstance(event, Vanished) or event.status_code != _NOT_FOUND:
             return False
         age = age_at(record, event)
-        return age is not None and age < _KNOWN_AFTER
+        if age is None:  # an answer without a time: ours is all that there is
+            age = event.at - (record.submitted_at or record.created_at)
+        return age < _KNOWN_AFTER
 
     def _read_state(self, reply: _Reply) -> tuple[Event, bytes]:
         at, server_at, answer = self._jobs.clock.utc_now(), self._server_now(), reply.answer
