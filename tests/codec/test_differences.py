@@ -93,10 +93,12 @@ def most_pairs(lines: list[dict[str, Any]], there: list[dict[str, Any]]) -> int:
 
 def test_as_many_lines_are_found_as_can_be_in_whatever_order_they_stand() -> None:
     random = Random(3)
+
+    def values(most: int) -> dict[str, Any]:
+        names = random.sample(["description", "inventoryNumber", "note"], most)
+        return {name: random.choice("ab") for name in names}
+
     for _ in range(300):
-        values = lambda most: {  # noqa: E731
-            name: random.choice("ab") for name in random.sample(["description", "inventoryNumber", "note"], most)
-        }
         there = [values(3) for _ in range(random.randint(1, 4))]
         lines = [values(random.randint(1, 3)) for _ in range(random.randint(1, 4))]
         body = {"invoiceLines": [line("Insert", **one) for one in lines]}

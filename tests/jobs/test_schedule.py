@@ -263,8 +263,8 @@ def test_jobs_asked_for_a_moment_ago_are_not_asked_again_by_the_next_process() -
 @pytest.mark.parametrize("ahead", [0.0, 86_400.0])
 def test_a_poll_that_a_clock_ahead_wrote_down_puts_nothing_off(ahead: float) -> None:
     schedule = Schedule()
-    times = {"began_at": 1_000.0, "now": 1_000.0}
-    schedule.add("a", operation="x", **times, asked=[1_000.0 + ahead], unanswered_since=1_000.0 + ahead)
+    late = 1_000.0 + ahead
+    schedule.add("a", operation="x", began_at=1_000.0, now=1_000.0, asked=[late], unanswered_since=late)
     assert schedule.wakeup(1_000.0) <= 1_000.0 + Rules().window_seconds
 
 
