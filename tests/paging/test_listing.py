@@ -179,7 +179,7 @@ async def test_a_list_that_does_not_page_is_counted_by_reading_it(
     site: Live, completeness: str, rows: int, page_rows: int, requests: int
 ) -> None:
     sender = Begun(rows, page_rows=page_rows)
-    listing = site.visma.account.list().with_sender(lambda _: sender).with_options(completeness=completeness)  # type: ignore[arg-type,return-value]
+    listing = site.visma.account.list().with_sender(lambda _: sender).with_options(completeness=completeness)
     assert await listing.count() == rows
     assert sender.asked <= requests
     assert listing.completeness is None, "it was not read itself"

@@ -45,6 +45,8 @@ class FirstCreate:
         self._stop = stop
         self._stopped = stopped
         self._holds = False
+        self._asked = False
+        """Whether earlier runs were asked; once is enough."""
         self._lock = anyio.Lock()
 
     async def find(self, row: Row) -> str | None:
@@ -69,7 +71,9 @@ class FirstCreate:
 
     async def _is_known_to_fail(self) -> bool:
         """Return whether an earlier run has shown that keys are not kept; then the run stops."""
-        upsert = self._upsert
+        if self._asked:
+            return False
+        upsert, self._asked = self._upsert, True
         try:
             before = await upsert.earlier.renumbered(upsert.existing)
         except VismaNetError as error:
