@@ -8,14 +8,14 @@ import subprocess
 import sys
 import textwrap
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from threading import Event
+from threading import Barrier, Event
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from vismanet_async import Blocking, NotFound, RequestRefused, StaticToken, VismaNet
+from vismanet_async import Blocking, ClientCredentials, NotFound, RequestRefused, StaticToken, VismaNet
 from vismanet_async.exports import PageWritten
 from vismanet_async.simulator import Simulator
 
@@ -93,6 +93,22 @@ def test_a_hundred_threads_share_it(run: Blocking) -> None:
     with ThreadPoolExecutor(100) as threads:
         found = list(threads.map(one, range(300)))
     assert found == [str(10000 + place % 50) for place in range(300)]
+
+
+def test_threads_that_ask_for_a_company_share_its_token(sim: Simulator) -> None:
+    credentials = ClientCredentials(sim.client_id, sim.client_secret, tenant_id="not-asked-for")
+    before, together = sim.requests.total, Barrier(20)
+    with Blocking(VismaNet(credentials, base_url=sim.base_url, token_url=sim.token_url)) as run:
+
+        def one(_place: int) -> Any:
+            together.wait()
+            company = run.visma.company(sim.tenant_id)
+            return company.sender, run(company.customer.get("10000")).number
+
+        with ThreadPoolExecutor(20) as threads:
+            found = set(threads.map(one, range(20)))
+    assert len(found) == 1
+    assert sim.requests.total - before == 20 + 1
 
 
 def test_a_loop_that_runs_already_is_no_hindrance(run: Blocking) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.paging.live import Live, keys, live
 from tests.support.clock import VirtualClock
+from vismanet_async._api.registry import honours_if_match
 from vismanet_async._client import VismaNet
 from vismanet_async._conditions import on_or_after
 from vismanet_async._http.auth.credentials import ClientCredentials, StaticToken
@@ -24,6 +25,9 @@ from vismanet_async._settings import ERP_URL, Settings
 from vismanet_async.errors import (
     NotFound,
     NotSent,
+    OutcomeUnknown,
+    PreconditionFailed,
+    RateLimited,
     RequestRefused,
     SettingsError,
     TokenRefused,
@@ -146,6 +150,43 @@ async def test_companies_share_connections_and_nothing_else(site: Live) -> None:
     assert other.company(site.sim.tenant_id).tenant_id == site.sim.tenant_id
 
 
+async def test_siblings_of_one_company_share_its_token_quota_and_limit(site: Live) -> None:
+    visma = site.visma
+    number = site.sim.truth("customer").keys[0]
+    await visma.customer.get(number)
+    before = site.sim.requests.total
+    for _ in range(5):  # as a service does that asks for the client at each request
+        await visma.company(visma.tenant_id or "").customer.get(number)
+    assert site.sim.requests.total - before == 5, "no token of its own"
+    others = [visma.company(OTHER), visma.company(OTHER).company(OTHER), visma.company(OTHER, concurrency=3)]
+    for other in others:
+        await other.customer.get(number)
+    assert site.sim.requests.total - before == 5 + 1 + 3, "one token for all"
+    first, second, few = others
+    assert first.quota is second.quota is few.quota
+    assert first.sender.limiter is second.sender.limiter
+    assert few.sender.limiter.limit == 3 != first.sender.limiter.limit
+    assert visma.company(OTHER, concurrency="3").sender is few.sender
+    assert first.sender.quota_of("sales_order") is few.sender.quota_of("sales_order") is not first.quota
+    elsewhere = visma.company(OTHER, credentials=ClientCredentials("another", "secret", tenant_id=OTHER))
+    assert elsewhere.quota is not first.quota
+    first.quota.paused_until = visma.clock.monotonic() + 100
+    with pytest.raises(RateLimited, match="longer than the time left"):
+        await visma.company(OTHER).customer.get(number).with_options(timeout_seconds=1)
+    await first.aclose()
+    first.quota.paused_until = 0.0
+    await second.customer.get(number)
+    await visma.company(OTHER).customer.get(number)
+
+
+async def test_credentials_of_a_user_s_own_class_need_no_hash(site: Live) -> None:
+    class Own(StaticToken):
+        __hash__ = None  # type: ignore[assignment]
+
+    async with VismaNet(Own(site.sim.issue_token()), base_url=site.sim.base_url) as visma:
+        assert (await visma.customer.get(site.sim.truth("customer").keys[0])).number
+
+
 def test_a_ready_token_is_bound_to_one_company() -> None:
     with pytest.raises(SettingsError, match="only ClientCredentials"):
         VismaNet(StaticToken("t0ken")).company("other")
@@ -249,6 +290,50 @@ async def test_a_request_by_hand(site: Live) -> None:
     assert len(rows) == 2
     with pytest.raises(NotFound):
         await site.visma.request("GET", "/v1/customer/none-such")
+
+
+ALTERNATIVE = {"operation": "Insert", "alternateType": {"value": "Barcode"}, "alternateID": {"value": "7046110000014"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "sent"),
+    [
+        # Visma ignores If-Match here: each one that arrives adds a cross reference
+        ("/v1/inventory/{}", {"crossReferences": [ALTERNATIVE]}, 1),
+        ("/v1/customer/{}", {"name": {"value": "Vega AS"}}, 2),
+        ("/v1/CUSTOMER/{}", {"name": {"value": "Vega AS"}}, 2),
+    ],
+)
+async def test_a_write_by_hand_is_repeated_where_the_catalog_knows_its_guard(
+    path: str, body: dict[str, Any], sent: int
+) -> None:
+    resource = path.split("/")[2].lower()
+    async with live(rows={resource: 2}) as site:
+        number = site.sim.truth(resource).keys[0]
+        version = (await getattr(site.visma, resource).get(number)).etag or "AAAAAAAAAAA="
+        site.sim.faults.add("reset_after", method="PUT", times=1)
+        with pytest.raises(OutcomeUnknown if sent == 1 else (OutcomeUnknown, PreconditionFailed)):
+            await site.visma.request("PUT", path.format(number), json=body, if_match=version)
+        assert sum(each.succeeded for each in site.sim.ledger.matching() if each.method == "PUT") == 1
+        assert len([each for each in site.sim.requests if each.method == "PUT"]) == sent
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "service", "honoured"),
+    [
+        ("PUT", "/v1/customer/10000", "erp", True),
+        ("PUT", "/v1/customer/10000", "sales_order", False),
+        ("PUT", "/v1/customer/10000/", "erp", False),
+        ("PUT", "/v1/customer/a%2Fb", "erp", False),
+        ("PUT", "/v1/newThing/1", "erp", False),
+        ("PUT", "/v1/salesorder/1", "erp", False),
+        ("POST", "/v1/customerinvoice/1/action/release", "erp", False),  # only in the background
+        ("DELETE", "/api/v3/SalesOrders/SO/000001", "sales_order", True),
+        ("DELETE", "/api/v3/SalesOrders/SO/000001", "erp", False),
+    ],
+)
+def test_what_the_catalog_says_of_a_path(verb: str, path: str, service: str, honoured: bool) -> None:
+    assert honours_if_match(verb, path, service=service) is honoured
 
 
 async def test_decimals_by_hand_are_exact_both_ways(site: Live) -> None:

@@ -12,7 +12,7 @@ import attrs
 
 from vismanet_async._api.resources import Resources
 from vismanet_async._arguments import expect, named_keywords
-from vismanet_async._client_options import ClientOptions, check_credentials, transport_for
+from vismanet_async._client_options import ClientOptions, Transports, check_credentials
 from vismanet_async._deferred import warn_if_dropped
 from vismanet_async._elsewhere import CLIENT
 from vismanet_async._http.auth.credentials import ClientCredentials, Credentials, credentials_of
@@ -133,7 +133,9 @@ class VismaNet(Resources):
         self._credentials = credentials
         self._pool = pool or SessionPool(proxy=proxy, trust_env=trust_env, ssl=ssl)
         self._owns_pool = pool is None
-        self._transport = transport_for(self._options, credentials=credentials, pool=self._pool, company=self.tenant_id)
+        self._transports = Transports(self._options, self._pool)
+        """What siblings send through; all share it."""
+        self._transport = self._transports.of(credentials, company=self.tenant_id, concurrency=concurrency)
         self._jobs: JobManager | None = None
         self._own_store: JobStore | None = None
         self._following: list[VismaNet] = []
@@ -167,12 +169,15 @@ class VismaNet(Resources):
     ) -> VismaNet:
         """Return a client for another company: same connections, own token, quota and limit of requests in flight.
 
-        It need not be closed: the connections belong to this client, and end with it, as does following its jobs.
+        Clients of one company and one application share these three, so a sibling may be made for each call, from any
+        thread: the token is fetched once, and a pause that one of them was told holds back all. It need not be closed:
+        the connections belong to this client, and end with it, as does following its jobs.
 
         Args:
-            tenant_id: the Company tenant id.
+            tenant_id: the Company tenant id; also that of this client.
             credentials: of another application; None: those of this client.
-            concurrency: requests in flight at most; None: as this client.
+            concurrency: requests in flight at most; None: as this client. Clients of one company that are given
+                different numbers have a limit each.
 
         Raises:
             SettingsError: the credentials are not client credentials, so they are bound to one company.
@@ -194,6 +199,10 @@ class VismaNet(Resources):
             **{**options, "concurrency": options["concurrency"] if concurrency is None else concurrency},
         )
         sibling._following = self._following
+        sibling._transports = self._transports
+        sibling._transport = self._transports.of(
+            sibling._credentials, company=sibling.tenant_id, concurrency=sibling._options.concurrency
+        )
         return sibling
 
     async def __aenter__(self) -> Self:
@@ -422,7 +431,8 @@ class VismaNet(Resources):
             json: the body, as Python values; Decimals go out as numbers to the last digit.
             headers: more headers; those that the SDK owns are refused.
             if_match: the version that a write is for, as the methods of the resources take it. Nothing checks whether
-                the API honours it there.
+                the API honours it there: where the catalog does not say so, a write whose answer gets lost raises
+                `OutcomeUnknown`, as one without it.
             service: which service, hence which base URL and token.
 
         Returns:

@@ -1,8 +1,10 @@
-"""What a client is given: checked once, handed on to its siblings, and wired to the transport."""
+"""What a client is given: checked once, handed on to its siblings, and wired to the transports that they share."""
 
 from __future__ import annotations
 
 import random
+import threading
+from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -16,6 +18,7 @@ from vismanet_async._http.hosts import base_url
 from vismanet_async._http.limiter import ConcurrencyLimiter, read_concurrency
 from vismanet_async._http.message import header_fault
 from vismanet_async._http.pipeline import Transport
+from vismanet_async._http.rate_limit import Quota
 from vismanet_async._http.retry import MAX_SENT
 from vismanet_async._settings import zone_of
 from vismanet_async.errors import SettingsError
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from vismanet_async._jobs.store import JobStore
     from vismanet_async._observer import Observer
 
-__all__ = ["ClientOptions", "check_credentials", "transport_for"]
+__all__ = ["ClientOptions", "Transports", "check_credentials"]
 
 _CREDENTIALS: Final = ("identity", "static_token", "session", "token_request", "on_token")
 _KINDS_OF_CREDENTIALS: Final = "ClientCredentials(...), StaticToken(...) or AuthorizationCode(...)"
@@ -93,35 +96,79 @@ def check_credentials(credentials: Credentials) -> None:
     expect_parts("credentials", credentials, _CREDENTIALS, _KINDS_OF_CREDENTIALS, error=SettingsError)
 
 
-def transport_for(
-    options: ClientOptions, *, credentials: Credentials, pool: SessionPool, company: str | None
-) -> Transport:
-    """Wire what sends the requests of one company."""
-    token_url = base_url(options.token_url, name="token_url")
+@attrs.frozen
+class _Company:
+    """What all clients of one company and one application share."""
 
-    def endpoint(service: Service, where: str, name: str) -> Endpoint:
-        tokens = TokenProvider(
-            credentials,
-            service=service,
-            url=token_url,
-            post=pool.post_form,
-            clock=options.clock,
-            random=random.random,
-        )
-        return Endpoint(base=base_url(where, name=name), tokens=tokens)
+    endpoints: Mapping[Service, Endpoint]
+    quotas: Mapping[Service, Quota]
+    transports: dict[int | None, Transport] = attrs.field(factory=dict)
+    """By the setting of concurrency; None: `auto`."""
 
-    return Transport(
-        pool,
-        endpoints={
+
+class Transports:
+    """What sends the requests of a client and its siblings: any thread may ask for one.
+
+    Clients with the same credentials, hence of one company, share tokens and quotas, and one limit of requests in
+    flight for each setting of concurrency. They are kept as long as the family is: a sibling may be made for one call.
+    """
+
+    def __init__(self, options: ClientOptions, pool: SessionPool) -> None:
+        self._options = options
+        self._pool = pool
+        self._companies: dict[object, _Company] = {}
+        self._one = threading.Lock()
+
+    def of(self, credentials: Credentials, *, company: str | None, concurrency: int | str) -> Transport:
+        """Return what sends the requests of one company.
+
+        Args:
+            credentials: with which to sign in; equal ones are the same.
+            company: its tenant id, for observers.
+            concurrency: as the client takes it.
+        """
+        maximum = read_concurrency(concurrency)
+        # a user's own class may have no hash; the token providers keep the object, and so its id
+        known = credentials if isinstance(credentials, Hashable) else id(credentials)
+        with self._one:
+            shared = self._companies.get(known)
+            if shared is None:
+                shared = self._companies[known] = self._new(credentials)
+            made = shared.transports.get(maximum)
+            if made is None:
+                options = self._options
+                made = shared.transports[maximum] = Transport(
+                    self._pool,
+                    endpoints=shared.endpoints,
+                    quotas=shared.quotas,
+                    limiter=ConcurrencyLimiter(maximum),
+                    clock=options.clock,
+                    random=random.random,
+                    deadline_seconds=options.timeout_seconds,
+                    max_attempts=options.max_attempts,
+                    headers=options.headers,
+                    company=company,
+                    observer=options.observer,
+                )
+            return made
+
+    def _new(self, credentials: Credentials) -> _Company:
+        options = self._options
+        token_url = base_url(options.token_url, name="token_url")
+
+        def endpoint(service: Service, where: str, name: str) -> Endpoint:
+            tokens = TokenProvider(
+                credentials,
+                service=service,
+                url=token_url,
+                post=self._pool.post_form,
+                clock=options.clock,
+                random=random.random,
+            )
+            return Endpoint(base=base_url(where, name=name), tokens=tokens)
+
+        endpoints: dict[Service, Endpoint] = {
             "erp": endpoint("erp", options.base_url, "base_url"),
             "sales_order": endpoint("sales_order", options.sales_order_url, "sales_order_url"),
-        },
-        limiter=ConcurrencyLimiter(read_concurrency(options.concurrency)),
-        clock=options.clock,
-        random=random.random,
-        deadline_seconds=options.timeout_seconds,
-        max_attempts=options.max_attempts,
-        headers=options.headers,
-        company=company,
-        observer=options.observer,
-    )
+        }
+        return _Company(endpoints, {service: Quota() for service in endpoints})

@@ -37,7 +37,7 @@ class OperationSpec(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     """The template, such as `/v1/customer/{customerCd}`."""
     by_hand: bool = False
-    """Not from the catalog: `id` and `path` may hold ids of records."""
+    """Not from the catalog: `id` and `path` may hold ids of records, and nobody checks what the server honours."""
     service: Service = "erp"
     if_match: bool = False
     """The server honours If-Match (docs/facts.md 6)."""
@@ -228,7 +228,7 @@ class Operation(DeferredCall[T]):
                 raise RequestRefused(f"{self.spec.id} cannot run in the background; nothing was sent.")
             headers["erp-api-background"] = background
         guards = self.spec.if_match or (background is not None and self.spec.if_match_background)
-        if "If-Match" in headers and not guards:
+        if "If-Match" in headers and not (guards or self.spec.by_hand):
             way = "only as a background job: use visma.jobs.submit(...)" if self.spec.if_match_background else "nowhere"
             raise RequestRefused(f"{self.spec.id} honours if_match {way}. Nothing was sent.")
         return Request(
@@ -242,6 +242,7 @@ class Operation(DeferredCall[T]):
             service=self.spec.service,
             deadline_seconds=self.deadline_seconds,
             background=background is not None,
+            honours_if_match=self.spec.if_match,
         )
 
     def with_options(

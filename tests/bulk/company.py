@@ -87,7 +87,7 @@ async def opened(
     path: Path, *, concurrency: int | str = 4, customers: int = 3, **options: Any
 ) -> AsyncIterator[Company]:
     async with (
-        Simulator(rows={"customer": customers}, **options) as simulator,
+        Simulator(**{"rows": {"customer": customers}, **options}) as simulator,
         VismaNet(
             StaticToken(simulator.issue_token(lifetime_seconds=1e9), tenant_id=COMPANY),
             base_url=simulator.base_url,

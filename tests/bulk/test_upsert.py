@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import pytest
+from msgspec.structs import force_setattr
 
-from tests.bulk.company import Company, opened
-from vismanet_async import RequestRefused
+from tests.bulk.company import COMPANY, Company, opened
+from vismanet_async import OutcomeUnknown, RequestRefused
+from vismanet_async._bulk.earlier_runs import EarlierRuns
 from vismanet_async._bulk.existing import Existing, reads_by_key
+from vismanet_async._bulk.journal import SqliteJournal
 from vismanet_async._bulk.target import read_target, with_operations
+from vismanet_async._bulk.transitions import Entry, RowState, Trouble
+from vismanet_async._bulk.upserting import Upsert
 from vismanet_async.errors import UnknownName
 from vismanet_async.models import CustomerUpdate
 
@@ -149,7 +155,8 @@ async def test_a_key_found_twice_or_in_another_case_is_refused(tmp_path: Path) -
         for number in ("10000", "10001"):
             await visma.customer.update(number, {"corporate_id": "Twice"})
         await visma.customer.update("10002", {"corporate_id": "Abc"})
-        rows = [{"corporate_id": key, "name": f"new {key}"} for key in ("Twice", "abc", "absent", "absent", "", "Abc")]
+        await visma.customer.update("10003", {"corporate_id": "Xyz"})
+        rows = [{"corporate_id": key, "name": f"new {key}"} for key in ("Twice", "abc", "absent", "absent", "", "Xyz")]
         before = len(company.simulator.ledger)
         summary, results = await upsert(company, rows, key="corporate_id")
         assert "2 records have the corporateId 'Twice': 10000, 10001" in (results["Twice"].error or "")
@@ -157,6 +164,100 @@ async def test_a_key_found_twice_or_in_another_case_is_refused(tmp_path: Path) -
         assert "has no corporateId" in (results["?"].error or "")
         assert (summary.failed, summary.created, summary.updated, summary.duplicate) == (3, 1, 1, 1)
         assert len(company.simulator.ledger) == before + 2
+
+
+@pytest.mark.parametrize("first", ["no-77", "NO-77", "No-77 "])
+async def test_keys_that_the_erp_takes_for_one_are_one(tmp_path: Path, first: str) -> None:
+    async with opened(tmp_path) as company:
+        rows = [{"corporate_id": key, "name": "Vega AS"} for key in (first, "nO-77")]
+        rehearsal = await company.visma.bulk.rehearse_upsert("customer", rows, key="corporate_id")
+        assert (rehearsal.requests, [each.key for each in rehearsal.mistakes]) == (1, ["nO-77"])
+        summary, results = await upsert(company, rows, key="corporate_id")
+        assert (summary.created, summary.duplicate, results["nO-77"].outcome) == (1, 1, "duplicate")
+        assert len(company.simulator.ledger) == 1
+
+
+async def test_a_row_whose_key_comes_in_another_case_is_still_the_same_row(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        done = Entry(key="No-77", position=1, fingerprint=b"x", operation="Customer_Post", state=RowState.DONE)
+        journal = SqliteJournal(company.journal)
+        await journal.open(company=COMPANY, base_url=company.visma.base_url)
+        await journal.register([done])
+        await journal.aclose()
+        rows = [{"corporate_id": "NO-77", "name": "Vega AS"}]
+        rehearsal = await company.visma.bulk.rehearse_upsert(
+            "customer", rows, key="corporate_id", journal=company.journal
+        )
+        assert rehearsal.requests == 1
+        summary, results = await upsert(company, rows, key="corporate_id")
+        assert (summary.conflict, list(results)) == (1, ["No-77"]), "an earlier run created it, and it is gone"
+        assert not company.simulator.ledger
+
+
+def test_processes_that_share_a_journal_write_a_key_in_one_way() -> None:
+    target = read_target("customer", "corporate_id")
+    alone, shared = EarlierRuns(target), EarlierRuns(target)
+    shared._shared = True
+    assert [alone.key_of(key) for key in ("No-1", "NO-1", "no-1 ", "17 ", "17")] == ["No-1"] * 3 + ["17"] * 2
+    assert [shared.key_of(key) for key in ("No-1", "NO-1", "no-1 ", "17 ", "17")] == ["no-1"] * 3 + ["17"] * 2
+
+
+async def without_versions(existing: Existing, rows: int | None) -> None:
+    await load(existing, rows)
+    for record in (each for records in (existing._by_key or {}).values() for each in records):
+        force_setattr(cast("Any", record), "time_stamp", None)
+
+
+load = Existing.load
+
+
+@pytest.mark.parametrize(
+    ("change", "row", "outcome"),
+    [
+        ({"name": "a colleague's"}, {"name": "ours"}, "conflict"),
+        ({"credit_limit": 5}, {"name": "ours"}, "updated"),
+        ({"name": "ours"}, {"name": "ours"}, "unchanged"),
+        # the list does not show the note, so the record is read anew for that
+        ({"name": "somebody else's"}, {"name": None, "note": "ours"}, "conflict"),
+    ],
+)
+async def test_a_change_after_a_list_without_versions_is_a_conflict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, row: Any, outcome: str
+) -> None:
+    monkeypatch.setattr(Existing, "load", without_versions)
+    async with opened(tmp_path) as company:
+        visma = company.visma
+        first = await visma.customer.get("10000")
+
+        async def rows() -> AsyncIterator[dict[str, Any]]:
+            await visma.customer.update("10000", change)  # after the list was read
+            yield {"number": "10000", **row, "name": row["name"] or first.name}
+
+        summary, results = await upsert(company, rows())
+        assert results["10000"].outcome == outcome, results["10000"].error
+        assert len(company.simulator.ledger) == 1 + (outcome == "updated")
+        await upsert(company, rows())
+        if outcome == "conflict":
+            assert len(company.simulator.ledger) == 3, "the next run compares anew"
+            change["name"], row["name"] = "again somebody else's", "ours again"
+            summary, _ = await upsert(company, rows())
+            assert summary.conflict == 1, "also where the night before is done"
+
+
+async def test_a_line_that_is_there_is_not_inserted_again_where_if_match_is_ignored(tmp_path: Path) -> None:
+    async with opened(tmp_path, rows={"inventory": 2}) as company:
+        visma, target = company.visma, read_target("inventory", "inventory_number")
+        number = company.simulator.truth("inventory").keys[0]
+        barcode = {"alternate_type": "Barcode", "alternate_id": "7046110000014"}
+        row = {"inventory_number": number, "description": "ours", "cross_references": [barcode]}
+        decided: list[Any] = [each async for each in Upsert(visma, target, [row])]
+        look = partial(Upsert(visma, target, []).find, decided[0], numbers_hold=True)
+        assert await look() is None, "it was not executed"
+        await decided[0].operation()
+        assert await look() == number
+        await visma.inventory.update(number, {"description": "somebody else's"})
+        with pytest.raises(OutcomeUnknown, match="a line that it inserts is there"):
+            await look()
 
 
 async def test_somebody_else_s_change_stands(tmp_path: Path) -> None:
@@ -184,6 +285,90 @@ async def test_a_company_that_numbers_by_itself_stops_the_run_at_its_first_creat
         again, _ = await upsert(company, rows[:1])
         assert (again.conflict, len(company.simulator.ledger)) == (1, 1), "not created a second time"
         assert "an earlier run created it as 10003" in (again.problems[0].error or "")
+        for night in (rows, rows[1:], rows[1:2]):
+            summary, _ = await upsert(company, night)
+            assert "an earlier run created '90000' as 10003" in (summary.stopped or "")
+            assert (summary.created, summary.not_sent) == (0, len([each for each in night if each is not rows[0]]))
+            assert len(company.simulator.ledger) == 1, "no second stray record"
+
+
+async def test_a_record_that_was_deleted_stops_no_creates(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        await upsert(company, [new("90000"), new("90001")])
+        company.simulator.remove("customer", "90000")
+        summary, results = await upsert(company, [new("90000"), new("90002")])
+        assert (results["90000"].outcome, results["90002"].outcome) == ("conflict", "created")
+        assert summary.stopped is None
+
+
+class Written:
+    """A journal that says what an earlier run wrote."""
+
+    shared = False
+
+    def __init__(self, *entries: Entry) -> None:
+        self._entries = entries
+
+    async def entries(self) -> AsyncIterator[Entry]:
+        for entry in self._entries:
+            yield entry
+
+
+class Known:
+    """Records by their key."""
+
+    def __init__(self, *keys: str) -> None:
+        self._keys = keys
+
+    async def at(self, key: str) -> list[str]:
+        return [key] if key in self._keys else []
+
+
+@pytest.mark.parametrize(
+    ("key", "known", "told"),
+    [
+        ("number", (), "A"),
+        ("number", ("A",), "B"),
+        ("number", ("A", "B"), None),
+        ("number", ("A", "C"), None),  # creates are answered with ids of another kind
+        ("corporate_id", (), "A"),
+        ("corporate_id", ("A",), None),
+    ],
+)
+async def test_what_earlier_runs_show_of_numbers(key: str, known: tuple[str, ...], told: str | None) -> None:
+    target = read_target("customer", key)
+    made = partial(Entry, position=1, fingerprint=b"", operation=target.create_id, state=RowState.DONE)
+    mark = Trouble(kind="VismaNetError", text="not there")
+    journal = Written(
+        made(key="A", id="1", trouble=mark),
+        made(key="B", id="2"),
+        made(key="C", id="3"),
+        made(key="D", id="D"),  # it had this number, and was deleted
+        made(key="E"),
+        made(key="F", id="4", operation=target.update_id),
+        made(key="G", id="5", state=RowState.UNKNOWN),
+    )
+    earlier = EarlierRuns(target)
+    await earlier.read(cast("Any", journal))
+    found = await earlier.renumbered(cast("Any", Known(*known)))
+    assert (found and found.key) == told
+
+
+async def test_a_key_that_was_not_kept_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(_existing: Existing, _key: str) -> list[Any]:
+        return []
+
+    async with opened(tmp_path) as company:
+        rows = [{"corporate_id": key, "name": f"new {key}"} for key in ("x-1", "x-2", "x-3")]
+        with monkeypatch.context() as patch:
+            patch.setattr(Existing, "fresh", nothing)  # a company that writes these keys in a form of its own
+            patch.setattr(Existing, "at", nothing)
+            for _ in range(2):
+                summary, _ = await upsert(company, rows, key="corporate_id")
+                assert "the company numbers records by itself" in (summary.stopped or "")
+                assert len(company.simulator.ledger) == 1
+        summary, _ = await upsert(company, rows, key="corporate_id")
+        assert (summary.created, summary.stopped) == (2, None), "it is found by its key again"
 
 
 async def test_a_lost_create_that_may_have_got_another_number_is_not_sent_again(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import combinations, permutations, product
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from vismanet_async._codec.differences import compare
+from vismanet_async._codec.differences import Comparison, changed_meanwhile, compare
 from vismanet_async.models import CustomerInvoiceUpdate, CustomerUpdate
 
 if TYPE_CHECKING:
@@ -81,6 +83,58 @@ def test_what_differs_is_sent_whole_and_commands_go_along() -> None:
     assert not compare(RECORD, body, CustomerUpdate).body
 
 
+def most_pairs(lines: list[dict[str, Any]], there: list[dict[str, Any]]) -> int:
+    """The size of a maximum matching, by trying all orders."""
+    fits = [[all(other.get(name) == value for name, value in one.items()) for other in there] for one in lines]
+    orders = permutations(range(len(there)), min(len(lines), len(there)))
+    chosen = combinations(range(len(lines)), min(len(lines), len(there)))
+    return max(sum(fits[i][j] for i, j in zip(some, order, strict=True)) for some, order in product(chosen, orders))
+
+
+def test_as_many_lines_are_found_as_can_be_in_whatever_order_they_stand() -> None:
+    random = Random(3)
+
+    def values(most: int) -> dict[str, Any]:
+        names = random.sample(["description", "inventoryNumber", "note"], most)
+        return {name: random.choice("ab") for name in names}
+
+    for _ in range(300):
+        there = [values(3) for _ in range(random.randint(1, 4))]
+        lines = [values(random.randint(1, 3)) for _ in range(random.randint(1, 4))]
+        body = {"invoiceLines": [line("Insert", **one) for one in lines]}
+        left = compare({"invoiceLines": there}, body, CustomerInvoiceUpdate).body.get("invoiceLines", [])
+        assert len(lines) - len(left) == most_pairs(lines, there), (lines, there)
+
+
+def test_a_line_that_the_record_does_not_show_is_sent_to_be_deleted() -> None:
+    body = {"invoiceLines": [line("Delete", 1)]}
+    assert compare({}, body, CustomerInvoiceUpdate).body == body
+
+
+def compared(record: dict[str, Any], body: dict[str, Any]) -> Comparison:
+    return compare(record, body, CustomerUpdate)
+
+
+@pytest.mark.parametrize(
+    ("listed", "whole", "told"),
+    [
+        ({"name": "a"}, {"name": "a"}, None),
+        ({"name": "a"}, {"name": "c"}, "name was 'a' and is 'c'"),
+        ({"name": "b"}, {"name": "c"}, "name was as it is to be and is 'c'"),
+        ({"name": "a"}, {"name": "b"}, None),
+        ({}, {"name": "a"}, None),
+        ({"mainAddress": None}, {"mainAddress": {"city": "c"}}, None),
+        ({"mainAddress": {"city": "a"}}, {"mainAddress": {"city": "c"}}, "mainAddress.city was 'a' and is 'c'"),
+    ],
+)
+def test_what_was_changed_between_a_list_and_a_look(
+    listed: dict[str, Any], whole: dict[str, Any], told: str | None
+) -> None:
+    body = {"name": {"value": "b"}, "mainAddress": {"value": {"city": {"value": "b"}}}}
+    body = {name: value for name, value in body.items() if name in {**listed, **whole}}
+    assert changed_meanwhile(compared(listed, body), compared(whole, body)) == told
+
+
 def line(operation: str, number: int | None = None, **values: Any) -> dict[str, Any]:
     named = {} if number is None else {"lineNumber": {"value": number}}
     return {"operation": operation, **named, **{name: {"value": value} for name, value in values.items()}}
@@ -101,6 +155,14 @@ def line(operation: str, number: int | None = None, **values: Any) -> dict[str, 
         ([line("Update", 1, quantity=2), *[line("Insert", inventoryNumber="A")] * 2], [2]),
         ([line("Insert", accountNumber="3000")], []),
         ([line("Insert", accountNumber="3001")], [0]),
+        # a numbered line is its own, wherever it stands
+        ([*[line("Insert", inventoryNumber="A")] * 2, line("Update", 1, quantity=2)], [1]),
+        ([line("Insert", inventoryNumber="A", quantity=2), line("Delete", 2), line("Delete", 1)], [0, 1, 2]),
+        # the one that asks for less gives way to the one that asks for more
+        ([line("Insert", inventoryNumber="B"), line("Insert", quantity=5)], [1]),
+        ([line("Insert", inventoryNumber="B"), line("Insert", inventoryNumber="B", quantity=5)], [0]),
+        ([line("Insert", quantity=2), line("Insert"), line("Insert", quantity=5)], []),
+        ([line("Delete", inventoryNumber="A"), *[line("Insert", inventoryNumber="A")] * 2], [0, 2]),
     ],
 )
 def test_lines(lines: list[dict[str, Any]], left: list[int]) -> None:

@@ -11,6 +11,7 @@ import time
 import uuid
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, timezone
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -149,7 +150,11 @@ class Queue:
 
 @asynccontextmanager
 async def serve(queue: Queue) -> AsyncIterator[str]:
+    async def tell_time(_request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = formatdate(queue.utc_now().timestamp(), usegmt=True)
+
     app = web.Application()
+    app.on_response_prepare.append(tell_time)
     app.router.add_get("/v1/background/{id}", queue.state)
     app.router.add_get("/v1/background/{id}/content", queue.content)
     app.router.add_route("*", "/{rest:.*}", queue.submit)

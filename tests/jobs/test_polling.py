@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -55,6 +56,8 @@ class Script:
     asked: list[str] = attrs.field(factory=list)
     meanwhile: Callable[[], Awaitable[None]] | None = None
     """What happens while the next request is under way."""
+    server_now: Callable[[], datetime] | None = None
+    """The server's clock, which answers tell."""
     quota: None = None
 
     async def submit(self, operation: Any, *, background: str) -> Answer:
@@ -74,6 +77,8 @@ class Script:
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Exception):
             raise answer
+        if self.server_now is not None:
+            answer = attrs.evolve(answer, headers={"Date": formatdate(self.server_now().timestamp(), usegmt=True)})
         return cast("Answer", answer)
 
 
@@ -112,6 +117,52 @@ ODD = [
     TransportError("cut"),
     rate_limited(),
 ]
+
+
+UNKNOWN = Answer(status=404, body=b'{"message": "unknown"}')
+ENDED = document(finishedUtc="2026-03-01T12:00:09Z")
+
+
+@pytest.mark.parametrize(
+    ("states", "contents", "off_by"),
+    [
+        ([Answer(status=503), Answer(status=503), ENDED], [CONTENT], timedelta(days=2)),
+        ([TransportError("cut"), ENDED], [CONTENT], timedelta(days=2)),
+        ([UNKNOWN, ENDED], [CONTENT], timedelta(days=2)),
+        ([UNKNOWN, ENDED], [CONTENT], -timedelta(days=2)),
+        ([ENDED], [UNKNOWN, CONTENT], timedelta(days=2)),
+        ([ENDED], [Answer(status=503), UNKNOWN, CONTENT], timedelta(days=2)),
+    ],
+)
+async def test_a_clock_that_was_wrong_ends_no_job(
+    store: JobStore, clock: VirtualClock, states: list[Any], contents: list[Any], off_by: timedelta
+) -> None:
+    script = Script(list(states), list(contents))
+    script.server_now = lambda: datetime(2026, 3, 1, 12, tzinfo=UTC) + timedelta(seconds=clock.monotonic() - 1_000)
+
+    async def corrected() -> None:
+        clock._utc += off_by
+
+    async with following(script, store, clock) as bench:
+        job = await bench.manager.submit(bench.release(PATH))
+        script.meanwhile = corrected
+        record = await job.wait(timeout_seconds=20_000)
+        assert (record.state, record.error) == (State.SUCCEEDED, None)
+        assert record.received_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+async def test_a_job_that_is_gone_at_the_server_expires_whatever_our_clock_says(
+    store: JobStore, clock: VirtualClock
+) -> None:
+    script = Script([UNKNOWN])
+    server = [datetime(2026, 3, 1, 12, tzinfo=UTC)]
+    script.server_now = lambda: server[0]
+    async with following(script, store, clock) as bench:
+        job = await bench.manager.submit(bench.release(PATH))
+        server[0] += timedelta(hours=25)  # our clock has stood still, as that of a machine that slept
+        record = await job.wait(timeout_seconds=20_000)
+        assert record.state is State.EXPIRED
+        assert script.asked == ["submit", MINE]
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: getattr(odd, "status", None) or type(odd).__name__)

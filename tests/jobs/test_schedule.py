@@ -260,6 +260,14 @@ def test_jobs_asked_for_a_moment_ago_are_not_asked_again_by_the_next_process() -
     assert schedule.take(600.0) is None
 
 
+@pytest.mark.parametrize("ahead", [0.0, 86_400.0])
+def test_a_poll_that_a_clock_ahead_wrote_down_puts_nothing_off(ahead: float) -> None:
+    schedule = Schedule()
+    late = 1_000.0 + ahead
+    schedule.add("a", operation="x", began_at=1_000.0, now=1_000.0, asked=[late], unanswered_since=late)
+    assert schedule.wakeup(1_000.0) <= 1_000.0 + Rules().window_seconds
+
+
 def test_an_unknown_quota_is_used_with_care() -> None:
     schedule = Schedule()
     for number in range(1000):

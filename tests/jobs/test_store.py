@@ -75,6 +75,7 @@ async def test_every_field_survives(store: JobStore) -> None:
         sending_at=NOW,
         job_id="J1",
         submitted_at=NOW,
+        received_at=SOON,
         server_status="Paused?",
         status_code=200,
         started_at=NOW,

@@ -97,6 +97,27 @@ def test_what_follows_submission(event: Event, state: State) -> None:
     assert after(intent(), ACCEPTED, event).state is state
 
 
+@pytest.mark.parametrize(
+    ("ours", "server", "state"),
+    [
+        (timedelta(days=2), timedelta(0), State.SUBMITTED),
+        (timedelta(days=2), timedelta(hours=24), State.SUBMITTED),
+        (-timedelta(days=2), timedelta(hours=25), State.EXPIRED),
+        (timedelta(days=2), None, State.SUBMITTED),
+    ],
+)
+def test_the_age_of_a_job_goes_by_the_server_s_clock(ours: timedelta, server: timedelta | None, state: State) -> None:
+    accepted = Accepted(at=NOW, job_id="J", server_at=NOW)
+    unreadable = Unreadable(at=NOW + ours, server_at=None if server is None else NOW + server, reason="?")
+    assert after(intent(), accepted, unreadable).state is state
+    # a job of an earlier version: the state document tells it
+    told = polled("Started", received_at=NOW)
+    assert after(intent(), ACCEPTED, told, unreadable).state in {state, State.RUNNING}
+    assert after(intent(), ACCEPTED, told).received_at == NOW
+    found = Found(at=NOW, job_id="J", server_at=NOW)
+    assert after(intent(), Lost(at=NOW, reason="?"), found).received_at is None
+
+
 @pytest.mark.parametrize("code", [408, 500, 502, 503, 504])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 def test_a_write_that_was_answered_with_unavailable_is_uncertain(code: int, method: str) -> None:

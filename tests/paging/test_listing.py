@@ -155,6 +155,36 @@ async def test_one_answer_alone_is_believed_if_it_agrees_with_itself(
         assert sender.asked == requests
 
 
+class Begun:
+    """An endpoint that the catalog calls unpaged, and that pages all the same, without saying so."""
+
+    def __init__(self, rows: int, *, page_rows: int) -> None:
+        self.rows, self.page_rows, self.asked = rows, page_rows, 0
+
+    async def send(self, request: Request, /) -> Response:
+        self.asked += 1
+        query = dict(request.query)
+        size = min(int(query.get("pageSize", self.page_rows)), self.page_rows)
+        first = (int(query.get("pageNumber", 1)) - 1) * size
+        rows = [{"accountID": number, "accountCD": str(number)} for number in range(self.rows)][first : first + size]
+        return Response(status=200, headers=no_headers(), body=json.dumps(rows).encode())
+
+    def stream(self, request: Request, /) -> Any:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("completeness", ["best", "count", "none"])
+@pytest.mark.parametrize(("rows", "page_rows", "requests"), [(250, 100, 9), (42, 1_000, 4), (0, 100, 3)])
+async def test_a_list_that_does_not_page_is_counted_by_reading_it(
+    site: Live, completeness: str, rows: int, page_rows: int, requests: int
+) -> None:
+    sender = Begun(rows, page_rows=page_rows)
+    listing = site.visma.account.list().with_sender(lambda _: sender).with_options(completeness=completeness)
+    assert await listing.count() == rows
+    assert sender.asked <= requests
+    assert listing.completeness is None, "it was not read itself"
+
+
 async def test_the_first_journal_batch_is_whole_and_lines_are_not_taken_for_batches() -> None:
     async with live(rows={"journal_transaction": 20}) as site:
         listing = site.visma.journal_transaction.list(last_modified_date_time="2000-01-01")

@@ -64,7 +64,7 @@ def post(**more: Any) -> Request:
 
 
 def guarded(method: str = "PUT") -> Request:
-    return get(operation="PUT it", method=method, body=b"{}", headers={"if-match": '"AAE="'})
+    return get(operation="PUT it", method=method, body=b"{}", headers={"if-match": '"AAE="'}, honours_if_match=True)
 
 
 REQUESTS: dict[str, Request] = {
@@ -76,9 +76,11 @@ REQUESTS: dict[str, Request] = {
     "DELETE": get(method="DELETE"),
     "PUT If-Match": guarded(),
     "DELETE If-Match": guarded("DELETE"),
+    "PUT If-Match that nobody honours": get(method="PUT", headers={"If-Match": '"x"'}),
+    "PATCH If-Match": get(method="PATCH", headers={"If-Match": '"x"'}, honours_if_match=True),
     "background GET": get(background=True),
     "GET with the background header": get(headers={"ERP-API-Background": "true"}),
-    "background PUT If-Match": get(method="PUT", background=True, headers={"If-Match": '"x"'}),
+    "background PUT If-Match": get(method="PUT", background=True, headers={"If-Match": '"x"'}, honours_if_match=True),
 }
 READS = {"GET", "HEAD"}
 GUARDED = {"PUT If-Match", "DELETE If-Match"}

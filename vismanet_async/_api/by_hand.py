@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from vismanet_async._api.base import etag_of
+from vismanet_async._api.registry import honours_if_match
 from vismanet_async._api.results import plain_written
 from vismanet_async._arguments import expect, text_pairs
 from vismanet_async._codec.encode import encode_plain
@@ -52,9 +53,12 @@ def operation_by_hand(
         raise RequestRefused(f"{method!r} is not a method of this API; nothing was sent.")
     name = f"{verb} {path}"
     accepts_202 = service == "sales_order"  # docs/facts.md 6.10
+    checked = plain_path(path)
+    # only what the catalog knows to be guarded is sent again when its answer gets lost
+    guarded = if_match is not None and honours_if_match(verb, checked, service=service)
     operation: Operation[Any] = Operation(
-        spec=OperationSpec(id=name, by_hand=True, method=verb, path=path, service=service, if_match=True),
-        path=plain_path(path),
+        spec=OperationSpec(id=name, by_hand=True, method=verb, path=path, service=service, if_match=guarded),
+        path=checked,
         query=tuple(text_pairs("query", query).items()),
         headers={} if if_match is None else {"If-Match": f'"{etag_of(if_match)}"'},
         body=None if json is None else encode_plain(json),

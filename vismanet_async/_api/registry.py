@@ -25,6 +25,7 @@ N = TypeVar("N")
 __all__ = [
     "find_method",
     "find_resource",
+    "honours_if_match",
     "list_arguments",
     "method_arguments",
     "method_facts",
@@ -78,6 +79,38 @@ def method_facts(resource: str, method: str) -> dict[str, Any]:
     """Return what the registry holds about a method, by the own names of both."""
     facts: dict[str, Any] = registry()["resources"][resource]["methods"][method]
     return facts
+
+
+def honours_if_match(verb: str, path: str, *, service: str) -> bool:
+    """Return whether the catalog has a call and says that the server honours If-Match there, sent directly.
+
+    Args:
+        verb: the HTTP method.
+        path: percent-encoded, with the ids of a record. Fixed parts are compared in any case.
+        service: which service it is sent to.
+
+    Examples:
+        >>> honours_if_match("PUT", "/v1/customer/10000", service="erp")
+        True
+        >>> honours_if_match("PUT", "/v1/inventory/V1", service="erp"), honours_if_match("PUT", "/v9/x", service="erp")
+        (False, False)
+    """
+    parts = path.casefold().split("/")
+    if "%2f" in path.casefold() or "" in parts[1:]:  # servers disagree on what these are
+        return False
+    found = [
+        facts.get("if_match") in {"always", "needed"}
+        for resource in registry()["resources"].values()
+        for facts in resource["methods"].values()
+        if facts["method"] == verb and facts.get("service", "erp") == service and _fits(facts["path"], parts)
+    ]
+    return bool(found) and all(found)
+
+
+def _fits(template: str, parts: list[str]) -> bool:
+    fixed = template.casefold().split("/")
+    pairs = zip(fixed, parts, strict=False)
+    return len(fixed) == len(parts) and all(one == part or one.startswith("{") for one, part in pairs)
 
 
 def method_ids(resource: str, method: str, ids: Sequence[str]) -> list[Any]:

@@ -175,8 +175,9 @@ class Bulk:
         inserted otherwise. A field that the API never shows counts as different each time.
 
         The first create goes alone and is looked up by its key: where the company numbers records by itself, the run
-        stops there. The same journal serves every run of these rows: what got lost is looked up by the key, and what an
-        earlier run created and is gone is a conflict, not created again.
+        stops there, and later runs with this journal before their first create. Keys that differ only in case or blanks
+        are one key, as for the ERP: the later row is a duplicate. The same journal serves every run of these rows: what
+        got lost is looked up by the key, and what an earlier run created and is gone is a conflict, not created again.
 
         Args:
             resource: such as `"customer"`.
@@ -312,6 +313,8 @@ class Bulk:
         """
         upsert = _upserting(self._caller, resource, rows, key)
         async with _earlier(journal, self._clock, company=self._company, base_url=self._base_url) as earlier:
+            if earlier is not None:
+                await upsert.earlier.read(earlier)
             return await self._rehearse(upsert, read=upsert.read, journal=earlier, decides=_decides_anew)
 
     async def results(

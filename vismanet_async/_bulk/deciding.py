@@ -73,7 +73,7 @@ def settled(read: Read, entry: Entry, upsert: Upsert) -> tuple[Outcome, Entry] |
     if entry.state is not RowState.DONE:
         return None
     if read.trouble is not None:  # what an earlier run did stands
-        return "failed", attrs.evolve(entry, trouble=read.trouble)
+        return _refused_as(read.trouble), attrs.evolve(entry, trouble=read.trouble)
     if effect == "create" and upsert.outcome_of(entry.operation) == "created":
         trouble = Trouble(kind="RequestRefused", text=_GONE.format(entry.id or "a record"))
         return "conflict", attrs.evolve(entry, trouble=trouble)
@@ -84,5 +84,11 @@ def outcome_of(entry: Entry, upsert: Upsert | None) -> Outcome:
     """Return the outcome of a row that was sent or looked up."""
     if upsert is not None and entry.state is RowState.DONE:
         return upsert.outcome_of(entry.operation)
-    refused = entry.trouble.kind if entry.trouble is not None and entry.state is RowState.FAILED else None
-    return "conflict" if upsert is not None and refused == "PreconditionFailed" else BY_STATE[entry.state]
+    if upsert is not None and entry.state is RowState.FAILED and entry.trouble is not None:
+        return _refused_as(entry.trouble)
+    return BY_STATE[entry.state]
+
+
+def _refused_as(trouble: Trouble) -> Outcome:
+    """Return what a row of an upsert is that was refused."""
+    return "conflict" if trouble.kind == "PreconditionFailed" else "failed"

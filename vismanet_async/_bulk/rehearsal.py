@@ -200,15 +200,14 @@ class _Findings:
             return
         self.requests += 1
         if len(self.changes) < _MOST_CHANGES:
-            key, position = read.entry.key, read.entry.position
+            key, position = read.row.key, read.entry.position
             differences = getattr(read.row, "differences", ())
             self.changes.append(RowChange(key=key, position=position, effect=effect, differences=differences))
 
     def _note(self, read: Read, text: str) -> None:
         self.count += 1
         if len(self.mistakes) < _MOST_MISTAKES:
-            entry = read.entry
-            self.mistakes.append(Mistake(key=entry.key, position=entry.position, text=text))
+            self.mistakes.append(Mistake(key=read.row.key, position=read.entry.position, text=text))
 
 
 def estimated_seconds(

@@ -220,6 +220,8 @@ class BulkRun(DeferredCall[BulkSummary]):
         """Run the tasks: one reads, one registers, some send, one writes the journal for all of them."""
         commits = GroupCommit(self._journal)
         options = self._options
+        if self._upsert is not None:
+            await self._upsert.earlier.read(self._journal)
         sending = Sending(
             writer=commits,
             quota_of=self._transport.quota_of,
@@ -316,7 +318,7 @@ class BulkRun(DeferredCall[BulkSummary]):
         if action is Action.SEND and read.trouble is not None:
             entry = advance(attrs.evolve(entry, fingerprint=b""), Refused(attempts=0, trouble=read.trouble))
             await sending.writer.write(entry)
-            await self._ended(read.row, entry, "failed", sent=True)
+            await self._ended(read.row, entry, outcome_of(entry, self._upsert), sent=True)
             return None
         if action in {Action.KEEP_DONE, Action.KEEP_FAILED, Action.KEEP_UNKNOWN}:
             await self._ended(read.row, entry, BY_STATE[entry.state], earlier=True)
@@ -358,7 +360,8 @@ class BulkRun(DeferredCall[BulkSummary]):
             assert operation is not None
             fresh = attrs.evolve(entry, fingerprint=read.entry.fingerprint, operation=operation.spec.id)
             send = partial(sending.send, row, operation, fresh)
-            entry = await (send() if self._first_create is None else self._first_create.send(row, fresh, send))
+            first = self._first_create
+            entry = await (send() if first is None else first.send(row, fresh, send, writer=sending.writer))
             if entry is fresh:  # it waited for the quota, or for the first create, and the run was stopped
                 return await self._unreached(row, entry)
         return await self._ended(row, entry, outcome_of(entry, self._upsert), sent=True)
@@ -372,7 +375,10 @@ class BulkRun(DeferredCall[BulkSummary]):
     async def _ended(
         self, row: Row, entry: Entry, outcome: Outcome, *, earlier: bool = False, sent: bool = False
     ) -> None:
-        result = attrs.evolve(result_of(entry, outcome, earlier=earlier), row=row)
+        told = result_of(entry, outcome, earlier=earlier)
+        # a journal writes a key of an upsert in one way, and processes that share it in that of the ERP
+        as_given = self._journal.shared or outcome == "duplicate"
+        result = attrs.evolve(told, row=row, key=row.key if as_given else told.key)
         self._outcomes[outcome] += 1
         self._earlier += earlier
         if outcome != "duplicate":

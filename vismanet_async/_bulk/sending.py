@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from vismanet_async._http.rate_limit import Quota
     from vismanet_async._operation import Operation
 
-__all__ = ["Find", "Pauses", "Sending", "Stop"]
+__all__ = ["Find", "Pauses", "Sending", "Stop", "Writer"]
 
 _MOST_SENDS: Final = 3
 """How often one run sends a row that was looked up each time and was not there."""
@@ -52,7 +52,7 @@ Find = Callable[["Row"], Awaitable[Any]]
 there is none. Whatever else it returns shows nothing."""
 
 
-class _Writer(Protocol):
+class Writer(Protocol):
     async def write(self, entry: Entry, /) -> None: ...
 
 
@@ -91,7 +91,7 @@ class Pauses:
 class Sending:
     """What all rows of a run are sent with."""
 
-    writer: _Writer
+    writer: Writer
     quota_of: Callable[[Service], Quota]
     clock: Clock
     pauses: Pauses

@@ -11,16 +11,18 @@ import attrs
 
 from vismanet_async._api.base import etag_of
 from vismanet_async._arguments import text_of
+from vismanet_async._bulk.earlier_runs import EarlierRuns
 from vismanet_async._bulk.existing import Existing
 from vismanet_async._bulk.intake import Read, closing, read_row
 from vismanet_async._bulk.rows import Row, check_key
 from vismanet_async._bulk.target import with_inserts, with_operations
-from vismanet_async._bulk.transitions import Entry, RowState
-from vismanet_async._codec.differences import Comparison, Difference, compare
+from vismanet_async._bulk.transitions import Entry, RowState, Trouble
+from vismanet_async._codec.differences import Comparison, Difference, changed_meanwhile, compare
 from vismanet_async._codec.encode import encode_plain
+from vismanet_async._codec.record_matches import unwrapped
 from vismanet_async._codec.tolerant_decoder import loads_exact
 from vismanet_async._deferred import mark_used
-from vismanet_async.errors import OutcomeUnknown, RequestRefused, VismaNetError
+from vismanet_async.errors import NotFound, OutcomeUnknown, RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
@@ -38,9 +40,16 @@ _READ_AT_ONCE: Final = 16
 """Rows that are read together where each is read by its key; how many requests are in flight the client decides."""
 _MANY: Final = "{} records have the {} {!r}: {}. Which of them is meant nobody can tell; nothing was sent."
 _OTHER_CASE: Final = "the record is called {!r} and the row {!r}; nothing was sent. Write the key as the record has it."
+_MOVED: Final = (
+    "somebody changed the record after the list was read ({}); nothing was sent. The next run compares anew."
+)
 _APPEARED: Final = (
     "It may have been executed: the record is there now, and has other values. It was not sent again; the next run "
     "compares anew."
+)
+_PARTLY: Final = (
+    "It may have been executed: a line that it inserts is there, and other values are not as they were sent. It was "
+    "not sent again, which would insert the line twice; the next run compares anew."
 )
 _TWIN: Final = (
     "It may have been executed under another number: {} has all its values. It was not sent again: look at that record."
@@ -67,6 +76,8 @@ class UpsertRow(Row):
     differences: tuple[Difference, ...] = attrs.field(default=(), kw_only=True)
     draft: Draft | None = attrs.field(default=None, kw_only=True, eq=False, repr=False)
     """What it was made from."""
+    conflict: Trouble | None = attrs.field(default=None, kw_only=True)
+    """Somebody changed the record while the run was reading, so that nothing is sent."""
 
 
 class Upsert:
@@ -75,6 +86,7 @@ class Upsert:
     def __init__(self, caller: Caller, target: Target, rows: Iterable[Any] | AsyncIterable[Any]) -> None:
         self.target = target
         self.existing = Existing(caller, target)
+        self.earlier = EarlierRuns(target)
         self.sender: Sender = caller.sender
         self._resource: Any = getattr(caller, target.resource)
         self._rows = rows
@@ -150,13 +162,16 @@ class Upsert:
             return UpsertRow(key, lambda: wanted, data=data, effect="create")
         mark_used(wanted)
         try:
-            record = self._only(key, found)
-            comparison, record = await self._compared(record, body)
+            comparison, record, moved = await self._compared(self._only(key, found), body)
             if not comparison.differences:
                 return UpsertRow(
                     key, partial(_raise, RequestRefused("nothing differs.")), data=data, effect="unchanged"
                 )
-            update = await self._update(record, body, comparison)
+            if moved is not None:
+                told = _MOVED.format(moved)
+                conflict = Trouble(kind="PreconditionFailed", text=told)
+                return UpsertRow(key, partial(_raise, RequestRefused(told)), data=data, conflict=conflict)
+            update = self._update(record, body, comparison)
         except RequestRefused as error:
             return UpsertRow(key, partial(_raise, error), data=data)
         return UpsertRow(key, lambda: update, data=data, effect="update", differences=comparison.differences)
@@ -186,13 +201,22 @@ class Upsert:
             raise RequestRefused(_OTHER_CASE.format(shown, key))
         return found[0]
 
-    async def _compared(self, record: Record, body: Any) -> tuple[Comparison, Record]:
-        """Compare; a record of a list is read by itself where all that differs is what the list does not show."""
-        comparison = self._compare(record, body)
-        if comparison.hidden and not self.existing.by_key:
+    async def _compared(self, record: Record, body: Any) -> tuple[Comparison, Record, str | None]:
+        """Compare with the record whose version is sent; return it, and what changed in it since the list was read.
+
+        A record of a list is read by itself where all that differs is what the list does not show, and where the list
+        shows no version.
+        """
+        listed = self._compare(record, body)
+        versionless = self.target.guarded and bool(listed.differences) and record.etag is None
+        if self.existing.by_key or not (listed.hidden or versionless):
+            return listed, record, None
+        try:
             record = await self.existing.whole(record)
-            comparison = self._compare(record, body)
-        return comparison, record
+        except NotFound:
+            return listed, record, "it is gone"
+        whole = self._compare(record, body)
+        return whole, record, changed_meanwhile(listed, whole)
 
     def _compare(self, record: Record, body: Any) -> Comparison:
         whole = self._whole_update(record, body)
@@ -212,14 +236,9 @@ class Upsert:
         creating: Operation[Any] = self._resource.create(with_inserts(self.target.model.__name__, body))
         return creating
 
-    async def _update(self, record: Record, body: Any, comparison: Comparison) -> Operation[Any]:
+    def _update(self, record: Record, body: Any, comparison: Comparison) -> Operation[Any]:
         """Return the update of what differs, for the version that it was compared with where the API looks at that."""
-        options: dict[str, Any] = {}
-        if self.target.guarded:
-            try:
-                options["if_match"] = etag_of(record)
-            except RequestRefused:  # lists of some resources have no version
-                options["if_match"] = etag_of(await self.existing.whole(record))
+        options: dict[str, Any] = {"if_match": etag_of(record)} if self.target.guarded else {}
         whole = self._updating(record, with_operations(self.target.model.__name__, body), **options)
         mark_used(whole)
         return attrs.evolve(whole, body=encode_plain(comparison.body))
@@ -229,10 +248,11 @@ class Upsert:
     def read(self, row: UpsertRow, position: int) -> Read:
         """Return a row as the run registers it: one without a difference is done from the beginning."""
         read = read_row(row, position, self.sender)
+        key = self.earlier.key_of(row.key)
         if row.effect == "unchanged":
-            entry = Entry(key=row.key, position=position, fingerprint=b"", operation="", state=RowState.DONE)
+            entry = Entry(key=key, position=position, fingerprint=b"", operation="", state=RowState.DONE)
             return attrs.evolve(read, entry=entry, trouble=None)
-        return read
+        return attrs.evolve(read, entry=attrs.evolve(read.entry, key=key), trouble=row.conflict or read.trouble)
 
     def outcome_of(self, operation: str) -> Literal["created", "updated"]:
         """Return what became of a row that is done, by the catalog id of its write."""
@@ -261,22 +281,32 @@ class Upsert:
                 await self._refuse_twins(sent)
             return None
         record = self._only(row.key, found)
-        if not self._differs(record, sent):
+        compared = compare(loads_exact(record.raw_json), sent, self.target.model)
+        if not _is_shown(compared):
             return row.key
         if row.effect == "create":
             raise OutcomeUnknown(_APPEARED)
+        if not self.target.guarded and _inserts(compared.body) < _inserts(sent):
+            raise OutcomeUnknown(_PARTLY)
         return None
 
     async def _refuse_twins(self, sent: Mapping[str, Any]) -> None:
         """Raise where a record has all that was sent but for its key: the company may number records by itself."""
         but_key = {name: value for name, value in sent.items() if name != self.target.key}
         for record in await self.existing.all():
-            if not self._differs(record, but_key):
+            if not _is_shown(compare(loads_exact(record.raw_json), but_key, self.target.model)):
                 raise OutcomeUnknown(_TWIN.format(getattr(record, self.target.key_name)))
 
-    def _differs(self, record: Record, sent: Mapping[str, Any]) -> bool:
-        found = compare(loads_exact(record.raw_json), sent, self.target.model)
-        return any(each.shown for each in found.differences)
+
+def _is_shown(comparison: Comparison) -> bool:
+    """Return whether a record is seen to differ."""
+    return any(each.shown for each in comparison.differences)
+
+
+def _inserts(body: Mapping[str, Any]) -> int:
+    """Return how many lines a body inserts: each is added as often as it is sent, where If-Match is ignored."""
+    lists = [lines for value in body.values() if isinstance(lines := unwrapped(value), list)]
+    return sum(isinstance(line, dict) and line.get("operation") == "Insert" for lines in lists for line in lines)
 
 
 def _json(attribute: attrs.Attribute[Any]) -> str:

@@ -196,7 +196,7 @@ async def count_if_told(listing: Listing[Any]) -> tuple[int | None, int]:
     asking = listing.with_sender(counted)
     try:
         total = await asking.count()
-    except UnexpectedResponse:  # it has no total: only a sweep can tell
+    except (UnexpectedResponse, IncompleteListing):  # it has no total: only a sweep can tell
         total = None
     return total, counting[0].sent
 

@@ -92,6 +92,9 @@ class Request:
     """For the whole call: queueing, token, attempts, reading. None means the client's default."""
     background: bool = False
     """Whether it is sent to the background queue: then even a GET must not be sent twice."""
+    honours_if_match: bool = False
+    """Whether the server is known to honour If-Match here. Where it does not, a write is executed as often as it is
+    sent, whatever its headers say."""
     buffer: Callable[[int], bytearray] | None = attrs.field(default=None, repr=False, eq=False)
     """Allocates the memory for a body of known size; None: the body is read as bytes."""
 
@@ -120,6 +123,7 @@ class Request:
             return "write"
         if self.method in _READS:
             return "read"
+        guarded = guarded and self.honours_if_match
         return "conditional" if guarded and self.method in _REPEATABLE else "write"
 
     @property

@@ -72,18 +72,18 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         company: str | None = None,
         observer: Observer | None = None,
+        quotas: Mapping[Service, Quota] | None = None,
     ) -> None:
+        quotas = quotas or {service: Quota() for service in endpoints}
         self.limiter = limiter
         """The limiter of the ERP service; each other service has its own with the same settings."""
-        self.quota = Quota()
+        self.quota = quotas["erp"]
         """The quota of the ERP service; each other service has its own."""
         self.requests = 0
         """Attempts that were sent or that failed to be sent."""
         self._pool = pool
         self._services = {
-            service: ServiceState(endpoint, self.quota, limiter)
-            if service == "erp"
-            else ServiceState(endpoint, Quota(), limiter.like_this())
+            service: ServiceState(endpoint, quotas[service], limiter if service == "erp" else limiter.like_this())
             for service, endpoint in endpoints.items()
         }
         self._clock = clock

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from vismanet_async._http.error_body import read_problem
+from vismanet_async._http.rate_limit import http_date
 from vismanet_async._jobs.background_api import job_id_in
 from vismanet_async._jobs.core.events import Accepted, Answered, Lost, NeverSent
 from vismanet_async._jobs.core.records import JobResult
@@ -84,7 +85,8 @@ class Course:
         if answer.status == _ACCEPTED:
             job_id = job_id_in(answer)
             lost = Lost(at=at, reason="a 202 without a job id")
-            self._ending = lost if job_id is None else Accepted(at=at, job_id=job_id)
+            server_at = http_date(answer.headers.get("Date"))
+            self._ending = lost if job_id is None else Accepted(at=at, job_id=job_id, server_at=server_at)
             return
         kept = kept_headers(answer.headers.items())
         self.result = JobResult(status_code=answer.status, content=answer.body, headers=kept, read_at=at)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from vismanet_async._jobs.core.events import Recovered
-from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.core.states import KEPT_FOR, State
 from vismanet_async._jobs.core.transitions import advance
 from vismanet_async._jobs.notifier import Notifier
 from vismanet_async._jobs.schedule import Schedule
@@ -173,7 +173,8 @@ class LeasedJobs:
             now=now,
             operation=record.operation.id,
             began_at=min(now, self._monotonic(record.submitted_at or record.created_at)),
-            expires_at=self._monotonic(record.expires_at),
+            # whenever our clock says that it was submitted: the server forgets it within that time
+            expires_at=min(self._monotonic(record.expires_at), now + KEPT_FOR.total_seconds()),
             deadline_at=float("inf") if record.deadline_at is None else self._monotonic(record.deadline_at),
             webhook=record.notify == "subscription",
             missed=missed,

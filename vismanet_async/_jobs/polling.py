@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -15,10 +16,11 @@ import anyio
 import attrs
 
 from vismanet_async._http.error_body import read_problem
+from vismanet_async._http.rate_limit import http_date
 from vismanet_async._jobs.core.events import ContentRead, DeadlinePassed, Found, Polled, Unreadable, Vanished
 from vismanet_async._jobs.core.records import JobRecord, JobResult, Judgement, StateDocument
 from vismanet_async._jobs.core.states import State
-from vismanet_async._jobs.core.transitions import TransitionError, advance
+from vismanet_async._jobs.core.transitions import TransitionError, advance, age_at
 from vismanet_async._jobs.results import is_answer, judge, kept_document, kept_headers
 from vismanet_async._jobs.store import JobIdTaken, LeaseLost, StoreNotUsable
 from vismanet_async.errors import RateLimited, VismaNetError
@@ -85,6 +87,8 @@ class Poller:
         self._submitter = submitter
         self._random = random
         self._decoder_of = decoder_of
+        self._server_told: tuple[datetime, float] | None = None
+        """The server's clock as an answer told it last, and when that was by our monotonic clock."""
 
     async def run(self) -> None:
         """Run polls when they are due, until the task is cancelled."""
@@ -166,7 +170,8 @@ class Poller:
             return
         record = self._mark_polled(leased.record, "content_asked" if leased.record.content_due else "state_asked", 1)
         if record.job_id is not None:
-            record = advance(record, Unreadable(at=self._jobs.clock.utc_now(), reason=reason))
+            event = Unreadable(at=self._jobs.clock.utc_now(), server_at=self._server_now(), reason=reason)
+            record = advance(record, event)
         leased = await self._jobs.save(leased, record)
         if record.settled:
             await self._jobs.finish(leased)
@@ -189,31 +194,38 @@ class Poller:
         reply = await self._reply(self._submitter.state(leased.record.job_id or ""))
         event, body = self._read_state(reply)
         record = self._mark_polled(leased.record, "state_asked", reply.times)
-        young = self._is_young_404(event, since=record.submitted_at or record.created_at)
+        young = self._is_young_404(event, record)
         if young:
-            event = Unreadable(at=event.at, reason="the server does not know the job (404) yet, or any more")
+            reason = "the server does not know the job (404) yet, or any more"
+            event = Unreadable(at=event.at, server_at=event.server_at, reason=reason)
         leased, read = await self._apply_poll(leased, record, event, body, times=reply.times)
         if not read and leased.record.id in self._jobs:
             self._reschedule(leased.record.id, reply, young_404=len(record.state_asked) if young else 0)
         return leased
 
-    def _is_young_404(self, event: Event, *, since: datetime) -> bool:
-        unknown = isinstance(event, Vanished) and event.status_code == _NOT_FOUND
-        return unknown and event.at - since < _KNOWN_AFTER
+    def _is_young_404(self, event: Event, record: JobRecord) -> bool:
+        if not isinstance(event, Vanished) or event.status_code != _NOT_FOUND:
+            return False
+        age = age_at(record, event)
+        if age is None:  # an answer without a time: ours is all that there is
+            age = event.at - (record.submitted_at or record.created_at)
+        return age < _KNOWN_AFTER
 
     def _read_state(self, reply: _Reply) -> tuple[Event, bytes]:
-        at, answer = self._jobs.clock.utc_now(), reply.answer
+        at, server_at, answer = self._jobs.clock.utc_now(), self._server_now(), reply.answer
+        unreadable = partial(Unreadable, at=at, server_at=server_at)
         if answer is None:
-            return Unreadable(at=at, reason=f"its state could not be read: {reply.failure}"), b""
+            return unreadable(reason=f"its state could not be read: {reply.failure}"), b""
         if answer.status in _GONE:
-            return Vanished(at=at, status_code=answer.status), b""
+            return Vanished(at=at, server_at=server_at, status_code=answer.status), b""
         if answer.status != _OK:
             problem = read_problem(answer.headers, answer.body)
-            return Unreadable(at=at, reason=f"its state was answered with {answer.status} {problem.detail}"), b""
+            return unreadable(reason=f"its state was answered with {answer.status} {problem.detail}"), b""
         try:
-            return Polled(at=at, document=StateDocument.read(answer.body)), answer.body
+            document = StateDocument.read(answer.body)
         except (ValueError, RecursionError):
-            return Unreadable(at=at, reason="its state was answered with something else than a state document"), b""
+            return unreadable(reason="its state was answered with something else than a state document"), b""
+        return Polled(at=at, server_at=server_at, document=document), answer.body
 
     async def _apply_poll(
         self, leased: Leased, record: JobRecord, event: Event, body: bytes, *, times: int
@@ -222,7 +234,7 @@ class Poller:
         try:
             after = advance(record, event)
         except TransitionError as error:
-            event = Unreadable(at=event.at, reason=str(error))
+            event = Unreadable(at=event.at, server_at=event.server_at, reason=str(error))
             after = advance(record, event)
         if self._deadline_passed(after):
             after = advance(after, DeadlinePassed(at=event.at))
@@ -261,7 +273,12 @@ class Poller:
         at = self._jobs.clock.utc_now()
         kept = await self._jobs.store.result(record.id)
         kept = kept or JobResult(status_code=record.status_code or 0, read_at=at)
-        young = reply.status == _NOT_FOUND and at - record.content_asked[0] < _KNOWN_AFTER
+        server_at = self._server_now()
+        # asked for the first time lately, or ended lately by the server's own clock: ours may have been wrong then
+        young = timedelta(0) <= at - record.content_asked[0] < _KNOWN_AFTER
+        if server_at is not None and record.finished_at is not None:
+            young = young or server_at - record.finished_at < _KNOWN_AFTER
+        young = young and reply.status == _NOT_FOUND
         result, final = None, reply.status in _GONE and not young
         if reply.answer is not None and reply.status in _READ:
             result = attrs.evolve(kept, content=reply.answer.body, read_at=at)
@@ -271,7 +288,7 @@ class Poller:
                 result = None  # a blank shows nothing, also when it is given up
         after = record
         if not final:
-            after = advance(record, Unreadable(at=at, reason="its content could not be read"))
+            after = advance(record, Unreadable(at=at, server_at=server_at, reason="its content could not be read"))
             final = not after.content_due
         if final:
             after = self._judged(record, result or kept, missing=result is None, at=at)
@@ -341,9 +358,19 @@ class Poller:
 
     async def _reply(self, asking: Awaitable[Answer]) -> _Reply:
         try:
-            return _Reply(await asking)
+            answer = await asking
         except VismaNetError as error:
             return _Reply(None, error)
+        if (told := http_date(answer.headers.get("Date"))) is not None:
+            self._server_told = told, self._jobs.clock.monotonic()
+        return _Reply(answer)
+
+    def _server_now(self) -> datetime | None:
+        """Return the time by the server's clock; None before the first answer that told it."""
+        if self._server_told is None:
+            return None
+        told, when = self._server_told
+        return told + timedelta(seconds=self._jobs.clock.monotonic() - when)
 
     def _reschedule(self, own_id: str, reply: _Reply, *, young_404: int = 0) -> None:
         """Schedule another attempt for what could not be read.

@@ -164,7 +164,7 @@ class Schedule:
                 have been asked meanwhile is asked now.
             asked: when it was asked for before, by whichever process; later than now counts as now.
             unanswered_since: when the last request was sent, if its answer never came (its process ended). It counts
-                as sent now, because it may have reached the server that late.
+                as sent now, because it may have reached the server that late. Later than now counts as now.
         """
         if key in self._jobs:
             return
@@ -172,7 +172,7 @@ class Schedule:
         last_at = past[-1] if past else began_at
         if unanswered_since is not None:
             past.append(now)
-            last_at = unanswered_since
+            last_at = min(unanswered_since, now)
         followed = _Followed(
             key=key,
             operation=operation,

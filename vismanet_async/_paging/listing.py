@@ -279,9 +279,11 @@ class Listing(DeferredCall[list[T]], ListFrames, Generic[T]):
     async def count(self) -> int:
         """Return how many rows there are now, with one request; three where the list looks empty.
 
-        Lists that do not page are read whole for it.
+        Lists that do not page are read for it, as `all` reads them: one answer shows neither a total nor whether the
+        endpoint has begun to page. That is two requests, and more where it has.
 
         Raises:
+            IncompleteListing: a list that does not page cannot be shown complete, so nobody knows how many there are.
             RequestRefused: journals count lines, not batches (docs/facts.md 4.12); nothing was sent.
             UnexpectedResponse: the endpoint answers rows without saying how many there are, or with a total that
                 contradicts them.
@@ -292,12 +294,24 @@ class Listing(DeferredCall[list[T]], ListFrames, Generic[T]):
         """
         if self._requests.style.by_line:
             raise RequestRefused(f"{self._source.spec.id} counts lines, not batches; read the list. Nothing was sent.")
+        if self._source.style == "unpaged":
+            return await self._count_by_reading()
         answer = await self._ask(1)
         if answer.total is not None:
             return answer.total
-        if answer.rows and self._source.style != "unpaged":
+        if answer.rows:
             raise UnexpectedResponse(f"{self._source.spec.id} does not tell how many rows there are; count them.")
-        return len(answer.rows)
+        return 0
+
+    async def _count_by_reading(self) -> int:
+        rows, replaced = 0, set[tuple[int, int]]()
+        # a copy: the listing itself may be read meanwhile, and says how complete that was
+        reading = self.with_options()
+        async with reading.raw_pages(completeness="best" if self._mode == "none" else None) as deliveries:
+            async for delivery in deliveries:
+                rows += len(delivery.rows)
+                replaced.update((old.delivery, old.row) for old in delivery.supersedes)
+        return rows - len(replaced)
 
     @asynccontextmanager
     async def raw_pages(

@@ -161,7 +161,7 @@ def record(client: VismaNet, *, to: str | os.PathLike[str]) -> Iterator[None]:
 
     The file, a cassette, has a JSON line for each call: request with its body, and answer, byte for byte. Neither
     tokens nor client secrets, cookies or Authorization headers are in it; names, addresses and amounts of the company
-    are: record a test company. A call that got no answer is not in it, nor is what `client.company()` gives.
+    are: record a test company. A call that got no answer is not in it, nor is what `client.company()` gives for others.
 
     Args:
         client: goes on as before; until the end of the block its lists are read in an order that can be repeated.

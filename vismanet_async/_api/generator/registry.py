@@ -35,6 +35,7 @@ def _method(one: Method) -> dict[str, Any]:
         "id": facts["id"],
         "method": facts["method"],
         "path": facts["path"],
+        "service": None if one.service == "erp" else one.service,
         "call": one.call,
         "ids": [*(list(each) for each in one.ids), *([[one.selection.name, "list[int]"]] if one.selection else [])],
         "parameters": [*_narrower(one), *(_parameter(each) for each in one.parameters)],

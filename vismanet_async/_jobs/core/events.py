@@ -33,6 +33,9 @@ __all__ = [
 @attrs.frozen(kw_only=True)
 class _Event:
     at: datetime
+    """By our clock."""
+    server_at: datetime | None = None
+    """By the server's clock, where an answer has told it."""
 
 
 @attrs.frozen(kw_only=True)

@@ -150,6 +150,9 @@ class JobRecord:
     job_id: str | None = None
     """The server's id."""
     submitted_at: datetime | None = None
+    """When its request was sent, by our clock."""
+    received_at: datetime | None = None
+    """When the server received it, by the server's clock; None until an answer has told it. Its age goes by this."""
     server_status: str | None = None
     """The status text of the last state document, as received."""
     status_code: int | None = None

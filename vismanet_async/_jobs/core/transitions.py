@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from vismanet_async._jobs.core.records import JobRecord
     from vismanet_async._jobs.core.states import Outcome
 
-__all__ = ["GIVEN_UP_AFTER", "TransitionError", "advance"]
+__all__ = ["GIVEN_UP_AFTER", "TransitionError", "advance", "age_at"]
 
 GIVEN_UP_AFTER: Final = KEPT_FOR + timedelta(hours=1)
 """A job that cannot be read at this age is expired, whatever the reason; clocks may differ by the hour."""
@@ -121,6 +121,8 @@ def _identified(record: JobRecord, event: Accepted | Found) -> JobRecord:
         job_id=event.job_id,
         # our own earliest moment, not the server's: the 24 hours must not be overestimated
         submitted_at=record.sending_at,
+        # what finds it again is an answer of another time
+        received_at=event.server_at if isinstance(event, Accepted) else record.received_at,
         # an uncertain job that is followed again has outlived its deadline
         deadline_at=None if record.state is State.UNCERTAIN else record.deadline_at,
         error=None,
@@ -170,6 +172,7 @@ def _polled(record: JobRecord, event: Polled) -> JobRecord:
         server_status=document.status,
         started_at=document.started_at or record.started_at,
         finished_at=document.finished_at or record.finished_at,
+        received_at=record.received_at or document.received_at,
         error=record.error if record.state is State.UNCERTAIN else None,
     )
     if not document.done:
@@ -198,17 +201,30 @@ def _content_read(record: JobRecord, event: ContentRead) -> JobRecord:
 
 def _unread(record: JobRecord, event: Vanished | Unreadable) -> JobRecord:
     _needs_id(record, event)
-    age = event.at - (record.submitted_at or record.created_at)
+    age = age_at(record, event)
+    too_old = age is not None and age >= GIVEN_UP_AFTER
     if record.content_due and record.verdict is not None:
         # how it ended is known already, only its content cannot be had
         error = record.error or "its content could not be read"
         given_up = _judged(record, _by_status(record, record.verdict, error), event.at)
-        return given_up if age >= GIVEN_UP_AFTER else record
+        return given_up if too_old else record
     if isinstance(event, Vanished):
         error = f"the server does not know the job ({event.status_code})"
         return _settle(attrs.evolve(record, error=error), State.EXPIRED, event.at)
     record = attrs.evolve(record, error=event.reason)
-    return _settle(record, State.EXPIRED, event.at) if age >= GIVEN_UP_AFTER else record
+    return _settle(record, State.EXPIRED, event.at) if too_old else record
+
+
+def age_at(record: JobRecord, event: Event) -> timedelta | None:
+    """Return how old a job is at an event: by the server's clock, since ours may have been wrong at either end.
+
+    Returns:
+        None where the server's clock is known for one end alone: then nobody can tell. For a job whose answers never
+        told a time, the age by our clock.
+    """
+    if record.received_at is None:
+        return event.at - (record.submitted_at or record.created_at)
+    return None if event.server_at is None else event.server_at - record.received_at
 
 
 def _deadline_passed(record: JobRecord, event: DeadlinePassed) -> JobRecord:

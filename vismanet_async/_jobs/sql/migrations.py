@@ -94,6 +94,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX vismanet_webhooks_at ON vismanet_webhooks (dealt_with_at)",
     ),
+    # 2: when the server received a job, by its own clock
+    ("ALTER TABLE vismanet_jobs ADD COLUMN received_at {real}",),
 )
 
 LATEST: Final = len(MIGRATIONS)

@@ -25,7 +25,7 @@ _OPERATION: Final = ("id", "method", "path", "query", "if_match", "body_sha256")
 _MOMENTS: Final = frozenset(
     {
         *("created_at", "deadline_at", "sending_at", "submitted_at", "started_at", "finished_at"),
-        *("settled_at", "hinted_at", "asked_at"),
+        *("settled_at", "hinted_at", "asked_at", "received_at"),
     }
 )
 _MOMENT_LISTS: Final = frozenset({"state_asked", "content_asked"})

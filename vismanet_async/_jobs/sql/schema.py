@@ -45,6 +45,7 @@ JOBS: Final = sa.Table(
     sa.Column("owner", _T),
     sa.Column("lease_until", _REAL),
     sa.Column("fence", _INT, nullable=False),
+    sa.Column("received_at", _REAL),
     sa.Index("vismanet_jobs_job_id", "company", "job_id", unique=True),
     sa.Index("vismanet_jobs_state", "company", "state"),
     sa.Index("vismanet_jobs_document", "company", "document"),
