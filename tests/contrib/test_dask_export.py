@@ -349,7 +349,7 @@ async def test_increments_in_a_store_end_as_the_truth(company: Company, s3: Stor
     company.portal.call(simulator.faults.clear)
     assert company.access.settings is not None
     other = Access(settings=attrs.evolve(company.access.settings, tenant_id=OTHER))
-    with pytest.raises(RequestRefused, match="Nothing was published"):
+    with pytest.raises(RequestRefused, match="nothing was published"):
         await export_on_dask(["customer", "supplier"], **(options | {"access": other, "resume": False}))
     assert Manifest.read(location) == manifest
 
