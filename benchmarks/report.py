@@ -29,7 +29,7 @@ _PAGE = _DOCS / "benchmarks.md"
 _ROOM = _DOCS / "benchmarks"
 _FIGURES = _ROOM / "figures.json"
 
-_HEADINGS: dict[str, tuple[str, str]] = {
+HEADINGS: dict[str, tuple[str, str]] = {
     "seconds": ("seconds", "{:.2f}"),
     "rows_per_second": ("rows/s", "{:,.0f}"),
     "cpu_seconds": ("CPU s", "{:.2f}"),
@@ -45,6 +45,7 @@ _HEADINGS: dict[str, tuple[str, str]] = {
     "polls_a_job": ("polls a job", "{:.2f}"),
     "delay_seconds": ("mean delay, s", "{:.2f}"),
     "delay_of_bound": ("of the bound", "{:.2f}"),
+    "of_floor": ("of the floor", "{:.3f}"),
 }
 _WITH_SPREAD = {"seconds", "peak_mb", "loop_p99_ms", "import_ms"}
 _USUAL = ("seconds", "rows_per_second", "cpu_seconds", "peak_mb", "requests")
@@ -106,7 +107,7 @@ def _ratio(group: Group, case: CaseResult, result: GroupResult) -> str:
 def _rows(group: Group, result: GroupResult, *, spreads: bool = True) -> tuple[list[str], list[list[str]]]:
     """Headings and cells of a group's table, the same on the terminal and on the page."""
     columns = _columns(group)
-    headings = ["case", "client", *(_HEADINGS[name][0] for name in columns), "rounds"]
+    headings = ["case", "client", *(HEADINGS[name][0] for name in columns), "rounds"]
     if group.reference:
         headings.insert(3, f"x {group.reference}")
     rows = []
@@ -115,7 +116,7 @@ def _rows(group: Group, result: GroupResult, *, spreads: bool = True) -> tuple[l
             cells = ["failed", *[""] * (len(headings) - 3)]
         else:
             cells = [
-                _spread(case.figures[name], _HEADINGS[name][1], spread=spreads and name in _WITH_SPREAD)
+                _spread(case.figures[name], HEADINGS[name][1], spread=spreads and name in _WITH_SPREAD)
                 for name in columns
             ]
             cells.append(str(case.rounds))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from time import thread_time
+from typing import get_args
 
 import pytest
 
 from benchmarks.against import SUBJECTS, paired, touched
 from benchmarks.clients import CLIENTS
-from benchmarks.groups import GROUPS, Group
+from benchmarks.groups import GROUPS, Figure, Group
+from benchmarks.report import HEADINGS
 from benchmarks.stages import STAGES, Clocks
 
 PACKAGE = Path(__file__).parents[1] / "vismanet_async"
@@ -24,6 +26,10 @@ def test_groups_name_what_there_is(group: Group) -> None:
     for target in group.targets:
         assert target.names <= names
     assert group.reference is None or group.reference in names
+
+
+def test_every_figure_has_a_heading() -> None:
+    assert set(get_args(Figure)) <= HEADINGS.keys()
 
 
 def test_a_change_is_measured_where_it_can_be_felt() -> None:
