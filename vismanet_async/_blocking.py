@@ -25,7 +25,7 @@ __all__ = ["Blocking"]
 
 T = TypeVar("T")
 _LOOK_SECONDS: Final = 0.5
-"""A signal that comes just before a thread begins to wait for a lock does not end the wait: so long Ctrl-C can take."""
+"""Ctrl-C takes at most so long: a signal that comes just before a thread waits for a lock does not end the wait."""
 
 
 @attrs.define(eq=False)

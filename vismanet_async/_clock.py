@@ -74,8 +74,7 @@ class SystemClock:
 
     def call_later(self, seconds: float, action: Callable[[], object]) -> Timer:
         """Call a function by the event loop's time."""
-        loop = asyncio.get_running_loop()
-        return loop.call_at(loop.time() + max(0.0, seconds), action)
+        return asyncio.get_running_loop().call_later(max(0.0, seconds), action)
 
 
 class TimeLimit:

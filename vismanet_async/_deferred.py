@@ -77,10 +77,7 @@ class DeferredCall(Coroutine[Any, Any, T_co], Generic[T_co]):
         except AttributeError:
             calls = {}
             object.__setattr__(self, "_calls", calls)
-        try:
-            task = asyncio.current_task()
-        except RuntimeError:  # as in `_current_task`, which would be a call more for each step
-            task = None
+        task = _current_task()
         call = calls.get(task)
         if call is None:
             call = calls[task] = self.__await__()

@@ -112,7 +112,7 @@ class Bulk:
                 1; None never stops.
             settle_seconds: how long after a lost answer a row that is not found counts as not executed. For one that an
                 earlier run was sending it counts from the last moment at which that can have left: the start of this
-                run, or one that the same machine's time since its start shows to be earlier; never by the wall clock.
+                run, or an earlier moment where the same machine has run ever since and can tell; never the wall clock.
             via: `background` sends each row as a job of the background queue, which `visma.jobs` keeps and follows;
                 `auto` does so with actions, and with what took a minute or more as a job before. Rows whose job is
                 under way when a run ends are followed by the next one, with the same job store. Up to 64 are under way

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import attrs
 
-from vismanet_async._bulk.anew import compare_anew
 from vismanet_async._bulk.deciding import BY_STATE, BulkOptions, action_of, outcome_of, sends_again, settled
 from vismanet_async._bulk.first_create import FirstCreate
 from vismanet_async._bulk.group_commit import GroupCommit
 from vismanet_async._bulk.groups import Groups, Place
 from vismanet_async._bulk.intake import Input, Read, read_row
-from vismanet_async._bulk.others import keep_leases, stay_with_others
+from vismanet_async._bulk.other_processes import keep_leases, stay_with_others
+from vismanet_async._bulk.reconcile import reconcile
 from vismanet_async._bulk.rows import GOOD, MOST_PROBLEMS, OUTCOMES, BulkProgress, BulkSummary, Outcome, Row, RowResult
 from vismanet_async._bulk.sending import Pauses, Sending
 from vismanet_async._bulk.stop_rule import StopRule
@@ -346,7 +346,7 @@ class BulkRun(DeferredCall[BulkSummary]):
         if self._stopped is not None:
             return await self._unreached(read.row, entry)
         if job.action is Action.LOOK and self._upsert is not None:
-            read, entry, outcome = await compare_anew(read, entry, upsert=self._upsert, sending=sending)
+            read, entry, outcome = await reconcile(read, entry, upsert=self._upsert, sending=sending)
             if outcome is not None:
                 return await self._ended(read.row, entry, outcome, sent=True)
         elif job.action is Action.LOOK:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vismanet_async.errors import Attempt
 
 __all__ = [
+    "HEADER_NAME",
     "UTF8_BOM",
     "Body",
     "Kind",
@@ -43,7 +44,7 @@ UTF8_BOM = b"\xef\xbb\xbf"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _READS = frozenset({"GET", "HEAD"})
 _REPEATABLE = frozenset({"PUT", "DELETE"})
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token (RFC 9110, 5.6.2)."""
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """Characters that a header's value must not contain (RFC 9110, 5.5); tabs are allowed."""
@@ -195,7 +196,7 @@ def header_fault(name: Any, value: Any) -> str | None:
         >>> header_fault("X-Trace", "a\x1fb")
         "the header 'X-Trace' holds a line break or another control character"
     """
-    if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+    if not isinstance(name, str) or not HEADER_NAME.fullmatch(name):
         broken = isinstance(name, str) and _CONTROL.search(name)
         return f"{name!a} is no name of a header{': it holds a line break or another control character' * bool(broken)}"
     if isinstance(value, str) and value.isascii() and value.isprintable():

@@ -24,7 +24,8 @@ from aiohttp import web
 
 from vismanet_async._arguments import expect, expect_count, expect_parts, text_of
 from vismanet_async._clock import SystemClock
-from vismanet_async._jobs.core.background_header import HEADER_NAME, JOB_HEADER
+from vismanet_async._http.message import HEADER_NAME
+from vismanet_async._jobs.core.background_header import JOB_HEADER
 from vismanet_async._webhooks.events import known_event, parse_event
 from vismanet_async._webhooks.feedback import send_feedback
 from vismanet_async._webhooks.signing import signature_fits

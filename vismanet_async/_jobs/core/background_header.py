@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from vismanet_async._arguments import text_pairs
+from vismanet_async._http.message import HEADER_NAME
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._jobs.core.states import Notify
 
-__all__ = ["HEADER_NAME", "JOB_HEADER", "background_header", "ordering_key"]
+__all__ = ["JOB_HEADER", "background_header", "ordering_key"]
 
 JOB_HEADER: Final = "X-Vismanet-Job"
 """The name under which our own id comes back in the webhook's headers."""
@@ -22,8 +23,6 @@ REFERENCE_HEADER: Final = "X-Vismanet-Reference"
 _LONGEST_REFERENCE: Final = 200
 _LONGEST_HEADER: Final = 4000
 """Characters of the whole value. No limit is published; servers commonly take 8 kB for all headers together."""
-HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-"""A header's name (RFC 9110, 5.6.2)."""
 _RESERVED: Final = re.compile(r"x-visma.*|content-.*|transfer-encoding|host|connection|authorization", re.IGNORECASE)
 """Names that the webhook has already: the SDK's own and the signature's, and those of HTTP itself."""
 

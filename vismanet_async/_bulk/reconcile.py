@@ -1,4 +1,4 @@
-"""A row of an upsert that an earlier run was sending: that comes to its end first, and then the row is compared anew.
+"""Reconciles a row of an upsert with what an earlier run was sending: that ends first, then the row is compared anew.
 
 What the row was compared with when it came says nothing while the earlier write may still land on it: a row that looks
 unchanged would be called so, and then be changed.
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from vismanet_async._bulk.sending import Sending
     from vismanet_async._bulk.upserting import Upsert
 
-__all__ = ["Anew", "compare_anew"]
+__all__ = ["Reconciled", "reconcile"]
 
 
-class Anew(NamedTuple):
+class Reconciled(NamedTuple):
     """A row after the end of what an earlier run sent."""
 
     read: Read
@@ -34,11 +34,11 @@ class Anew(NamedTuple):
     """How the row has ended; None: it is to be sent."""
 
 
-async def compare_anew(read: Read, entry: Entry, *, upsert: Upsert, sending: Sending) -> Anew:
+async def reconcile(read: Read, entry: Entry, *, upsert: Upsert, sending: Sending) -> Reconciled:
     """Wait for the end of what an earlier run sent, and compare the row with the record as it is then."""
     before, entry = entry, await sending.end_earlier(entry)
     if entry.may_land:
-        return Anew(read, entry, "unknown")
+        return Reconciled(read, entry, "unknown")
     try:
         again = upsert.read(await upsert.compare_again(read.row), read.entry.position)
     except VismaNetError as error:
@@ -54,20 +54,20 @@ async def compare_anew(read: Read, entry: Entry, *, upsert: Upsert, sending: Sen
         refused = attrs.evolve(entry if known else before, fingerprint=b"", trouble=read.trouble)
         state = RowState.FAILED if known else RowState.UNKNOWN
         return await _written(read, attrs.evolve(refused, state=state), sending, BY_STATE[state])
-    return await _to_send(Anew(read, entry, None), before, sending)
+    return await _to_send(Reconciled(read, entry, None), before, sending)
 
 
-async def _to_send(anew: Anew, before: Entry, sending: Sending) -> Anew:
+async def _to_send(row: Reconciled, before: Entry, sending: Sending) -> Reconciled:
     """Return a row whose record is not as it wants it, ready to be sent if that may be."""
-    read, entry, _ = anew
+    read, entry, _ = row
     if entry.state is not RowState.UNKNOWN:  # what became of it is known
-        return Anew(read, attrs.evolve(entry, state=RowState.PLANNED, id=None, etag=None, trouble=None), None)
+        return Reconciled(read, attrs.evolve(entry, state=RowState.PLANNED, id=None, etag=None, trouble=None), None)
     if getattr(read.row, "effect", None) == "create":
         # it is not there by its key; the company may have given it another
         looked = await sending.look(read.row, before, settles_in_seconds=0.0)
-        return Anew(read, looked, None if looked.state is RowState.PLANNED else BY_STATE[looked.state])
+        return Reconciled(read, looked, None if looked.state is RowState.PLANNED else BY_STATE[looked.state])
     await _settle_job(entry, sending, executed=False)
-    return Anew(read, advance(entry, Missing()), None)
+    return Reconciled(read, advance(entry, Missing()), None)
 
 
 async def _settle_job(entry: Entry, sending: Sending, *, executed: bool) -> None:
@@ -75,6 +75,6 @@ async def _settle_job(entry: Entry, sending: Sending, *, executed: bool) -> None
         await sending.background.settle(entry.job, executed=executed)
 
 
-async def _written(read: Read, entry: Entry, sending: Sending, outcome: Outcome = "unknown") -> Anew:
+async def _written(read: Read, entry: Entry, sending: Sending, outcome: Outcome = "unknown") -> Reconciled:
     await sending.writer.write(entry)
-    return Anew(read, entry, outcome)
+    return Reconciled(read, entry, outcome)
