@@ -83,7 +83,7 @@ import attrs
 
 from vismanet_async._paging.keys import stamp_of
 
-__all__ = ["Completeness", "Mode", "RestsOn", "Verdict", "latest_stamp", "safe_boundary"]
+__all__ = ["Completeness", "Mode", "RestsOn", "Verdict", "boundary_by", "latest_stamp", "safe_boundary"]
 
 Mode = Literal["best", "prove", "count", "none"]
 """How much certainty is asked for."""
@@ -96,6 +96,8 @@ _WESTERNMOST: Final = timedelta(hours=12)  # UTC-12 is the last place on earth t
 _EASTERNMOST: Final = timedelta(hours=14)
 _CLOCK_MARGIN: Final = timedelta(hours=10)
 _MARGIN: Final = timedelta(hours=1)  # clocks that are wrong, writes that are committed late, summer time
+_CLOCKS_DIFFER: Final = 30 * 60 * 1_000_000  # microseconds: half of the margin is left for wrong clocks
+_FIRST_YEAR: Final = 1970  # a server that tells an earlier one has no clock
 
 
 def safe_boundary(now: datetime) -> str:
@@ -114,6 +116,23 @@ def safe_boundary(now: datetime) -> str:
     if now.tzinfo is None:
         raise ValueError("the present must be an aware datetime: its zone decides what has passed")
     return (now.astimezone(UTC) - _WESTERNMOST - _MARGIN).replace(tzinfo=None, microsecond=0).isoformat()
+
+
+def boundary_by(moment: datetime, boundary: str) -> str | None:
+    """Return the boundary by another clock; None where it can stay, since its own is not far ahead of that.
+
+    Args:
+        moment: the present by the other clock, such as the server's.
+        boundary: a `safe_boundary`.
+
+    Examples:
+        >>> boundary_by(datetime(2025, 5, 25, 12, 30, tzinfo=UTC), "2025-05-25T01:30:00")
+        '2025-05-24T23:30:00'
+    """
+    if moment.year < _FIRST_YEAR:
+        return None
+    other = safe_boundary(moment)
+    return other if stamp_of(boundary) - stamp_of(other) > _CLOCKS_DIFFER else None
 
 
 def latest_stamp(now: datetime) -> int:

@@ -13,15 +13,14 @@ from anyio.lowlevel import checkpoint
 
 from vismanet_async._codec.decode import decode_rows
 from vismanet_async._deferred import DeferredCall
-from vismanet_async._http.answer import page_text
 from vismanet_async._operation import with_extra
-from vismanet_async._paging.fetcher import Fetcher, Progress, page_errors
+from vismanet_async._paging.fetcher import Fetcher, Progress
+from vismanet_async._paging.first_answer import first_answer
 from vismanet_async._paging.frames import ListFrames
 from vismanet_async._paging.journals import merge_batches
 from vismanet_async._paging.list_requests import ListRequests
 from vismanet_async._paging.options import ListingOptions
 from vismanet_async._paging.page_formats import PageAnswer, PageReader
-from vismanet_async._paging.protocol import TRIES
 from vismanet_async._paging.row_scanner import lengths
 from vismanet_async._paging.wave_fetcher import WaveFetcher
 from vismanet_async.errors import IncompleteListing, RequestRefused, UnexpectedResponse
@@ -270,7 +269,7 @@ class Listing(DeferredCall[list[T]], ListFrames, Generic[T]):
             '10000'
         """
         by_line = self._requests.style.by_line
-        answer = await self._ask(self._requests.page_size if by_line else 1)
+        answer = await self._first_answer(self._requests.page_size if by_line else 1)
         if by_line and len(answer.rows) == 1 and merge_batches(answer.rows)[1] != answer.total:
             raise UnexpectedResponse(f"{self._source.spec.id}: the first batch is longer than a page; read the list.")
         rows = await self._decode_slice(answer.rows[:1])
@@ -296,7 +295,7 @@ class Listing(DeferredCall[list[T]], ListFrames, Generic[T]):
             raise RequestRefused(f"{self._source.spec.id} counts lines, not batches; read the list. Nothing was sent.")
         if self._source.style == "unpaged":
             return await self._count_by_reading()
-        answer = await self._ask(1)
+        answer = await self._first_answer(1)
         if answer.total is not None:
             return answer.total
         if answer.rows:
@@ -312,6 +311,9 @@ class Listing(DeferredCall[list[T]], ListFrames, Generic[T]):
                 rows += len(delivery.rows)
                 replaced.update((old.delivery, old.row) for old in delivery.supersedes)
         return rows - len(replaced)
+
+    async def _first_answer(self, page_size: int) -> PageAnswer:
+        return await first_answer(self._requests, page_size, sender=self._sender, operation=self._source.spec.id)
 
     @asynccontextmanager
     async def raw_pages(
@@ -364,26 +366,6 @@ class Listing(DeferredCall[list[T]], ListFrames, Generic[T]):
     @property
     def _mode(self) -> Mode:
         return "none" if self._options.limit is not None else self._options.completeness
-
-    async def _ask(self, page_size: int) -> PageAnswer:
-        """Ask for the first rows; as by lists, a blank is believed the third time, a contradiction never."""
-        contradiction: str | None = None
-        for left in reversed(range(TRIES)):
-            response = await self._sender.send(self._requests.first_page(page_size))
-            with page_errors(self._source.spec.id):
-                answer = self._requests.style.read(page_text(response.headers, response.content))
-            why = self._contradiction(answer)
-            contradiction = why or contradiction
-            if why is None and (answer.rows or (contradiction is None and not left)):
-                return answer
-        raise UnexpectedResponse(f"{self._source.spec.id}: the answers contradict themselves: {contradiction}.")
-
-    def _contradiction(self, answer: PageAnswer) -> str | None:
-        rows, total = len(answer.rows), answer.total
-        # totals of journals count lines; and who ignores the page size sends more rows than were asked for
-        if total is None or self._requests.style.by_line or min(1, total) <= rows <= total:
-            return None
-        return f"{rows} rows and a total of {total}"
 
     async def _decoded(self, delivery: Delivery) -> AsyncIterator[list[T]]:
         rows = delivery.rows

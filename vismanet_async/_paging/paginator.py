@@ -20,17 +20,18 @@ Examples:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import attrs
 
-from vismanet_async._paging.asks import Ask, Claim, Reply, Scope
+from vismanet_async._paging.asks import Ask, Claim, Reply
 from vismanet_async._paging.cost_limit import CostLimit
-from vismanet_async._paging.guarantee import Completeness, Mode, safe_boundary
-from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, row_digest, stamp_of
+from vismanet_async._paging.guarantee import Completeness, Mode, boundary_by
+from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, row_digest
 from vismanet_async._paging.page_formats import PAGE_NUMBER, Metadata, PageAnswer, PageStyle
+from vismanet_async._paging.plans import Plan, Plans
 from vismanet_async._paging.proof import Proof
-from vismanet_async._paging.request_log import PageRequest, RequestLog, SentRequest
+from vismanet_async._paging.request_log import AnswerLog, PageRequest, RequestLog, SentRequest
 from vismanet_async._paging.row_pipeline import RowPipeline
 from vismanet_async._paging.scope_filters import ModifiedFilter, ScopeFilters
 from vismanet_async._paging.single_pass import SinglePass
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
     from vismanet_async._paging.delivery import Delivery
 
 __all__ = ["Paginator"]
-
-_FIRST_YEAR: Final = 1970
-_CLOCKS_DIFFER: Final = 30 * 60 * 1_000_000  # microseconds: half of what `safe_boundary` leaves for wrong clocks
 
 
 def _row_keys(keys: RowKeys | None) -> RowKeys:
@@ -99,17 +97,27 @@ class Paginator:
     _requests: RequestLog = attrs.field(factory=RequestLog, init=False)
     _cost: CostLimit = attrs.field(factory=CostLimit, init=False)
     _rows: RowPipeline = attrs.field(init=False)
-    _pages: int = attrs.field(default=0, init=False)
-    _first_total: int | None = attrs.field(default=None, init=False)
-    _last_total: int | None = attrs.field(default=None, init=False)
-    _shifts: int = attrs.field(default=0, init=False)
+    _answers: AnswerLog = attrs.field(factory=AnswerLog, init=False)
     _claim: Claim | None = attrs.field(default=None, init=False)
     _failed_proof: Proof | None = attrs.field(default=None, init=False)  # why it is uncertain
     _notes: list[str] = attrs.field(factory=list, init=False)
-    _plan: Proof | SinglePass = attrs.field(init=False)
+    _plans: Plans = attrs.field(init=False)
+    _plan: Plan = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Choose how the list is read."""
+        self._plans = plans = Plans(
+            style=self._style,
+            completeness=self._completeness,
+            page_size=self._page_size,
+            keys=self._keys,
+            ordered=self._ordered,
+            reorder_pages=self._reorder_pages,
+            expected_rows=self._expected_rows,
+            strict=self._strict,
+        )
+        if self._completeness == "prove" and self._style.pages and plans.why_unproven is not None:
+            self._notes.append(f"only a list of one page can be proven here: {plans.why_unproven}")
         self._begin()
 
     def _begin(self) -> None:
@@ -124,61 +132,10 @@ class Paginator:
             boundary=self._boundary,
             report_violation=self._report_violation,
         )
-        self._plan = self._first_plan()
+        self._plan = self._plans.first(self._rows, self._filters)
 
     def _report_violation(self, reason: str) -> None:
         self._plan.report_violation(reason)  # of whichever plan reads the list by now
-
-    def _first_plan(self) -> Proof | SinglePass:
-        mode, style = self._completeness, self._style
-        if mode == "none" or (style.pages and not (self._can_be_proven and mode in {"prove", "best"})):
-            if mode == "prove":
-                what = "its sizes count lines" if style.by_line else "its rows have no identity"
-                self._notes.append(f"only a list of one page can be proven here: {what}")
-            return self._single_pass(
-                claims=mode != "none",
-                page_size=self._page_size,
-                ordered=self._ordered,
-                ahead_pages=self._reorder_pages,
-                expected_rows=self._expected_rows,
-            )
-        return self._proof()
-
-    def _proof(self) -> Proof:
-        edge = self._filters.edge
-        return Proof(
-            page_size=self._page_size,
-            edge_stamp=None if edge is None else stamp_of(edge),
-            window_only=edge is not None and self._modified is not None,
-            changes_since=None if self._boundary is None else stamp_of(self._boundary),
-            descending=not self._ordered,
-            ahead_pages=self._reorder_pages if self._ordered else None,
-            is_strict=self._strict,
-            deliver=self._rows.dedup.deliver,
-            new_count=self._rows.dedup.new_tally,
-            pages=self._style.pages,
-        )
-
-    @property
-    def _can_be_proven(self) -> bool:
-        return bool(self._keys.identity) and not self._style.by_line
-
-    def _single_pass(
-        self, *, claims: bool, page_size: int | None, ordered: bool, ahead_pages: int, expected_rows: int | None
-    ) -> SinglePass:
-        return SinglePass(
-            page_size=page_size,
-            pages=self._style.pages,
-            by_line=self._style.by_line,
-            claims=claims,
-            ordered=ordered,
-            ahead_pages=ahead_pages,
-            expected_rows=expected_rows,
-            deliver=self._rows.deliver_page,
-            counted=self._rows.counted,
-            anew=self._rows.restart_count,
-            all_delivered=self._rows.journals.deliver_joined,
-        )
 
     # -- what the caller drives
 
@@ -214,13 +171,10 @@ class Paginator:
         """
         if self._boundary is None or self.done or not isinstance(self._plan, Proof):
             return
-        if moment.year < _FIRST_YEAR:
-            return  # no clock
-        boundary = safe_boundary(moment)
-        behind = stamp_of(self._boundary) - stamp_of(boundary)
-        if behind <= _CLOCKS_DIFFER:
+        boundary = boundary_by(moment, self._boundary)
+        if boundary is None:
             return
-        if self._pages:
+        if self._answers.count:
             self._report_violation("an answer was made long before the others, by the server's clock")
         else:
             self._rows.close()
@@ -256,12 +210,11 @@ class Paginator:
             return []
         if keys is None:
             keys = self._rows.read_keys(answer, sent.ask.scope)
-        self._pages += 1
+        self._answers.note(sent.ask.scope, answer.total)
         self._requests.moment += 1
         self._cost.note_answer(rows=len(answer.rows), total=answer.total, max_page_size=answer.max_page_size)
         watermark = keys.newest_until(self._latest)
         self._rows.newest = max(self._rows.newest, watermark)
-        self._note_total(sent.ask.scope, answer.total)
         reply = Reply(
             ask=sent.ask,
             keys=keys,
@@ -277,7 +230,7 @@ class Paginator:
         if reply.rows:
             self._cost.note_rows(reply.names[0], stop=reply.start + reply.rows)
         if self._lacks_a_total(reply):
-            self._plan = self._proof()
+            self._plan = self._plans.proof(self._rows, self._filters)
         elif isinstance(self._plan, Proof):
             self._plan.receive(reply)
         else:
@@ -292,7 +245,7 @@ class Paginator:
     def _lacks_a_total(self, reply: Reply) -> bool:
         """Return whether rows are to be counted that no total counts: overlapping pages show more for little more."""
         is_first = isinstance(self._plan, SinglePass) and self._completeness == "count" and not self.rows_delivered
-        return is_first and self._can_be_proven and reply.total is None and bool(reply.more)
+        return is_first and self._plans.why_unproven is None and reply.total is None and bool(reply.more)
 
     def may_fail(self, request: PageRequest) -> bool:
         """Return whether the request would be asked for again if it failed once more."""
@@ -330,7 +283,7 @@ class Paginator:
     @property
     def live_total(self) -> int | None:
         """The length of the list as last stated; None: not known yet, or never, as where the total counts lines."""
-        return None if self._style.by_line else self._last_total
+        return None if self._style.by_line else self._answers.last_total
 
     def report(self) -> Completeness:
         """Return what was read and what may be claimed; before `done` the verdict is uncertain."""
@@ -339,7 +292,6 @@ class Paginator:
         if self._failed_proof is not None and self._failed_proof.claim is not None:
             claim, plan = self._failed_proof.claim, self._failed_proof
         reasons = [*self._notes, *(note for note in plan.notes if note != claim.reason), claim.reason]
-        used_window = isinstance(plan, Proof) and plan.used_window
         return Completeness(
             verdict=claim.verdict,
             reason="; ".join(reasons),
@@ -348,14 +300,14 @@ class Paginator:
             unique=self._rows.unique,
             duplicates_dropped=self._rows.outbox.dropped,
             superseded=self._rows.dedup.superseded,
-            total_first=self._first_total,
-            total_last=self._last_total,
+            total_first=self._answers.first_total,
+            total_last=self._answers.last_total,
             requests=self._requests.count,
-            pages=self._pages,
-            shifts=self._shifts,
+            pages=self._answers.count,
+            shifts=self._answers.shifts,
             repairs=plan.repairs,
-            window=self._filters.edge if used_window else None,
-            tail_passes=plan.tail_passes if isinstance(plan, Proof) else 0,
+            window=self._filters.edge if plan.used_window else None,
+            tail_passes=plan.tail_passes,
             watermark=None if claim.verdict == "uncertain" else self._watermark,
             page_size=plan.page_size,
         )
@@ -388,10 +340,7 @@ class Paginator:
         if claim.verdict == "uncertain" and isinstance(self._plan, Proof) and self._reads_on:
             # read each page once, as whoever accepts a list without a proof expects
             self._failed_proof = self._plan
-            size = self._plan.page_size
-            self._plan = self._single_pass(
-                claims=False, page_size=size, ordered=True, ahead_pages=1, expected_rows=None
-            )
+            self._plan = self._plans.each_page_once(self._rows, page_size=self._plan.page_size)
         else:
             self._finish(claim)
 
@@ -400,12 +349,3 @@ class Paginator:
             claim = Claim("uncertain", claim.reason)
         self._claim = claim
         self.done = True
-
-    def _note_total(self, scope: Scope, total: int | None) -> None:
-        if total is None:
-            return
-        if self._first_total is None:
-            self._first_total = total
-        if scope is Scope.ALL:
-            self._shifts += self._last_total is not None and total != self._last_total
-            self._last_total = total

@@ -1,4 +1,4 @@
-"""The requests of one traversal: numbered, timed in events, and counted where they fail (no IO, no clock)."""
+"""The requests and answers of one traversal: numbered, timed in events, and counted (no IO, no clock)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import msgspec
 
+from vismanet_async._paging.asks import Scope
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vismanet_async._paging.asks import Ask
-    from vismanet_async._paging.proof import Proof
-    from vismanet_async._paging.single_pass import SinglePass
+    from vismanet_async._paging.plans import Plan
 
-__all__ = ["PageRequest", "RequestLog", "SentRequest"]
+__all__ = ["AnswerLog", "PageRequest", "RequestLog", "SentRequest"]
 
 _ATTEMPTS: Final = 3  # of one request, on top of what the transport does by itself
 
@@ -37,7 +38,7 @@ class SentRequest(msgspec.Struct, frozen=True):
     ask: Ask
     moment: int
     """When it was sent, counted in events."""
-    plan: Proof | SinglePass
+    plan: Plan
     """What asked for it."""
 
 
@@ -61,7 +62,7 @@ class RequestLog:
         """Return whether the request has no outcome yet."""
         return request.number in self._sent
 
-    def add(self, ask: Ask, plan: Proof | SinglePass, query: Mapping[str, str]) -> PageRequest:
+    def add(self, ask: Ask, plan: Plan, query: Mapping[str, str]) -> PageRequest:
         """Return a new request; it is in flight from now on."""
         self.count += 1
         self.moment += 1
@@ -94,3 +95,28 @@ class RequestLog:
         """Record a failure; return whether the page may be asked for again."""
         self._failures[ask] += 1
         return self._failures[ask] < _ATTEMPTS
+
+
+@attrs.define(eq=False, repr=False)
+class AnswerLog:
+    """Counts answers, and keeps what they told of the list's length."""
+
+    count: int = attrs.field(default=0, init=False)
+    """Answers with rows or counts that were used."""
+    first_total: int | None = attrs.field(default=None, init=False)
+    """The first total that was told, of the whole list or a part; None: none."""
+    last_total: int | None = attrs.field(default=None, init=False)
+    """The last total of the whole list; None: none."""
+    shifts: int = attrs.field(default=0, init=False)
+    """Totals of the whole list that differed from the one before."""
+
+    def note(self, scope: Scope, total: int | None) -> None:
+        """Record an answer."""
+        self.count += 1
+        if total is None:
+            return
+        if self.first_total is None:
+            self.first_total = total
+        if scope is Scope.ALL:
+            self.shifts += self.last_total is not None and total != self.last_total
+            self.last_total = total

@@ -49,7 +49,7 @@ class RowPipeline:
 
     def __attrs_post_init__(self) -> None:
         """Make the parts; they share the keys and the outbox."""
-        self._seen = SeenKeys(exact_since=None if self._boundary is None else stamp_of(self._boundary))
+        self._seen = SeenKeys(exact_since=self.changes_since)
         self.dedup = Deduplicator(
             self.outbox,
             self._seen,
@@ -57,6 +57,11 @@ class RowPipeline:
             report_violation=self._report_violation,
         )
         self.journals = JournalBatches(self.outbox, self._seen)
+
+    @property
+    def changes_since(self) -> int | None:
+        """The stamp of the boundary; None where rows have no times."""
+        return None if self._boundary is None else stamp_of(self._boundary)
 
     @property
     def most_rows(self) -> int:

@@ -15,9 +15,8 @@ from vismanet_async._paging.asks import BLANK, Ask, Claim, Reply, Scope
 from vismanet_async._paging.page_plan import PagePlan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from vismanet_async._paging.page_plan import Span
+    from vismanet_async._paging.row_pipeline import RowPipeline
 
 __all__ = ["SinglePass"]
 
@@ -40,6 +39,7 @@ class SinglePass:
     """Reads one list page by page.
 
     Args:
+        rows: delivers the rows of each page, and counts them.
         page_size: rows to ask for; None leaves it to the server.
         pages: False where everything comes in one answer.
         by_line: sizes and totals count lines inside the rows.
@@ -47,13 +47,11 @@ class SinglePass:
         ordered: deliver in page order.
         ahead_pages: in order, how far ahead of the next page to ask.
         expected_rows: what the total will probably be.
-        deliver: called with each reply whose rows are to be delivered, and their positions.
-        counted: returns how many different rows (or lines) came since the last call of `anew`.
-        anew: called when the list is read anew.
     """
 
     def __init__(
         self,
+        rows: RowPipeline,
         *,
         page_size: int | None,
         pages: bool,
@@ -62,11 +60,8 @@ class SinglePass:
         ordered: bool,
         ahead_pages: int,
         expected_rows: int | None,
-        deliver: Callable[[Reply, Span], None],
-        counted: Callable[[], int],
-        anew: Callable[[], None],
-        all_delivered: Callable[[], None],
     ) -> None:
+        self._rows = rows
         self._size = page_size
         self._pages = pages
         self._by_line = by_line
@@ -74,10 +69,6 @@ class SinglePass:
         self._ordered = ordered
         self._ahead_pages = ahead_pages
         self._expected_rows = expected_rows
-        self._deliver = deliver
-        self._counted = counted
-        self._anew = anew
-        self._all_delivered = all_delivered
         self._stage = 0
         self._answers = 0
         self._blanks = 0
@@ -85,6 +76,8 @@ class SinglePass:
         self.claim: Claim | None = None
         self.notes: list[str] = []
         self.repairs = 0
+        self.used_window = False
+        self.tail_passes = 0
         self.watermark: str | None = None
         """The latest change of which it is known that the rows show it and all before it; None: none is known."""
         self._begin()
@@ -226,13 +219,13 @@ class SinglePass:
         if behind is not None and behind not in self._blank:
             return
         self._order(None)
-        self._all_delivered()
+        self._rows.journals.deliver_joined()
         claim = self._evaluate()
         if claim is not None:
             self._end(claim)
             return
         self.repairs += 1
-        self._anew()
+        self._rows.restart_count()
         self._begin()
 
     def _end(self, claim: Claim) -> None:
@@ -248,7 +241,7 @@ class SinglePass:
             return BLANK if self._blanks == _BLANKS - 1 else Claim("proven", "one answer held the whole list")
         if plan.last_total is None:
             return Claim("uncertain", _NO_TOTALS)
-        counted = self._counted()
+        counted = self._rows.counted()
         if not plan.changes and counted == plan.max_total:
             return Claim("counted", "every total was the same, and as many different rows came")
         is_short = plan.max_total <= _SHORT_PAGES * (plan.page_size or 1)
@@ -271,7 +264,7 @@ class SinglePass:
     def _order(self, received: _Received | None) -> None:
         """Deliver pages, in order where that is asked for; None: the list is read, so deliver all that wait."""
         if received is not None and not self._ordered:
-            self._deliver(received.reply, received.span)
+            self._rows.deliver_page(received.reply, received.span)
             return
         if received is not None:
             self._buffered.append(received)
@@ -279,4 +272,4 @@ class SinglePass:
         while self._buffered and (received is None or self._buffered[0].span.start <= self._delivered_up_to):
             first = self._buffered.pop(0)
             self._delivered_up_to = max(self._delivered_up_to, first.span.stop)
-            self._deliver(first.reply, first.span)
+            self._rows.deliver_page(first.reply, first.span)

@@ -19,7 +19,7 @@ page, which is the anchor).
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -28,6 +28,7 @@ from vismanet_async._paging.asks import Ask, Reply, Scope, contradiction, pages_
 from vismanet_async._paging.keys import stamp_of
 from vismanet_async._paging.overlap import LEAST_PAGE_SIZE
 from vismanet_async._paging.protocol import Contradiction, ReadAnew, Restless
+from vismanet_async._paging.window_totals import WITNESSES, EndProbes, WindowTotals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,13 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["WindowChain"]
 
 _TRIES: Final = 3  # of a page whose answer contradicts itself; as many blanks in a row are believed
-_WITNESSES: Final = 2  # answers with the same total, before and after, that settle a link
-_NEVER: Final = 1 << 62
 _KEPT_LINKS: Final = 16  # anchors further back than this are looked for at page 1
-_WASTE_UPWARDS: Final = 0.3  # share of pages that may be read again on a busy list: fewer requests in flight then
-_WASTE_DOWNWARDS: Final = 0.08
-_BUSY_FALLS: Final = 3
-_BUSY_SHARE: Final = 0.12  # falls an answer: upwards, links by equal totals hardly settle any more
 _SECOND: Final = 1_000_000  # stamps are microseconds; filters compare whole seconds
 
 
@@ -62,8 +57,7 @@ class WindowChain:
         size: rows a page.
         edge_stamp: rows modified at this moment or later do not belong to the window.
         descending: read from the last page to the first; else from the first to the last.
-        guess: the probable length of the window.
-        trusts_guess: an equal guess vouches for the first total.
+        guess: the probable length of the window, which vouches for an equal first total; None: nothing does.
         end_probes: what shows the end of everything; asked for if the first total is the guess.
         first_witnesses: answers that vouch for the first total otherwise.
         ahead_pages: upwards, how far beyond the chain to ask; None: anywhere.
@@ -76,8 +70,7 @@ class WindowChain:
         size: int,
         edge_stamp: int,
         descending: bool,
-        guess: int,
-        trusts_guess: bool = True,
+        guess: int | None,
         end_probes: tuple[Ask, ...] = (),
         first_witnesses: int = 1,
         ahead_pages: int | None = None,
@@ -92,22 +85,12 @@ class WindowChain:
         self._links: list[_Link] = []  # the last ones; only the first of a list that was cut is not page 1 or the top
         self._stored: dict[int, Reply] = {}  # answers that are not in the chain yet
         self._sent: set[int] = set()
-        self._told: deque[tuple[int, int]] = deque(maxlen=4 * _KEPT_LINKS)  # (sent, total) since the last fall
         self._tries: Counter[int] = Counter()
         self._blanks: Counter[int] = Counter()
         self._heads: dict[bytes, tuple[int, int | None]] = {}  # the first row of each page, and the total stated
-        self._guess = guess if trusts_guess else None
-        self._probes = list(end_probes) if guess > size else []  # not sent yet
-        self._probes_open = len(self._probes)
-        self._is_end_seen = bool(self._probes)  # by the probes answered so far
+        self._totals = WindowTotals(guess=guess, first_witnesses=first_witnesses)
+        self._probes = EndProbes(end_probes if (guess or 0) > size else (), rows=guess)
         self._anchor: int | None = None  # upwards: the settled page that is read again
-        self._total_since = 0
-        self._witnesses = first_witnesses  # that vouch for the present total
-        self._vouched_since = _NEVER  # requests that left later can be linked by their totals
-        self._answers = 0
-        self._falls = 0
-        self.total: int | None = None
-        """The length of the window as last stated; None before the first answer."""
         self.repairs = 0
         """Pages that were read again."""
         self.linked_by_totals = False
@@ -122,25 +105,21 @@ class WindowChain:
         """Page 1 as it stands in the chain; `first_look` itself where it was read once."""
         self.last_page: Reply | None = None
         """The last page; None for an empty window."""
-        self.end_seen_at: Reply | None = None
-        """The last page behind which nothing was seen; set by whoever looked."""
+
+    @property
+    def total(self) -> int | None:
+        """The length of the window as last stated; None before the first answer."""
+        return self._totals.now
 
     @property
     def fell(self) -> bool:
         """Whether rows left while the window was read."""
-        return self._falls > 0
+        return self._totals.falls > 0
 
     @property
     def is_too_busy(self) -> bool:
         """Whether rows leave so often that overlapping pages are quicker; the reading has ended."""
-        is_busy = self._falls >= _BUSY_FALLS and self._falls > _BUSY_SHARE * self._answers
-        return is_busy and not self._descending and self._size >= LEAST_PAGE_SIZE
-
-    @property
-    def end_is_open(self) -> bool:
-        """Whether only the total says that the last page is the last: it is full, and nobody looked behind it."""
-        last = self.last_page
-        return last is not None and last.rows == self._size and last is not self.end_seen_at
+        return self._totals.fall_often and not self._descending and self._size >= LEAST_PAGE_SIZE
 
     @property
     def done(self) -> bool:
@@ -161,11 +140,11 @@ class WindowChain:
 
     def next_ask(self, in_flight: int) -> Ask | None:
         """Return a request to send now; None: wait for an answer."""
-        if self.done or in_flight >= self._most_in_flight():
+        if self.done or in_flight >= self._totals.most_in_flight(descending=self._descending):
             return None
         is_probing = self._is_probing
-        if is_probing and self._probes:
-            return self._probes.pop()
+        if is_probing and (probe := self._probes.next_ask()) is not None:
+            return probe
         wanted = (page for page in self._wanted() if page not in self._sent and page not in self._stored)
         page = next(wanted, None)
         if page is None or (is_probing and next(wanted, None) is None):
@@ -176,33 +155,24 @@ class WindowChain:
     def receive_error(self, ask: Ask) -> None:
         """Ask again what got no answer."""
         if ask.scope is Scope.ALL:
-            self._probes.append(ask)
+            self._probes.receive_error(ask)
         else:
             self._sent.discard(ask.page)
 
     @property
     def _is_probing(self) -> bool:
         """Whether the end of everything is looked for: the window seems to be all there is."""
-        return self._probes_open > 0 and not self._falls and self.total == self._guess
+        return self._probes.are_open and not self.fell and self._totals.are_as_guessed
 
     @property
     def is_everything(self) -> bool:
         """Whether the end of everything was seen, after as many rows as the window has."""
-        return not self._probes_open and self._is_end_seen and self.total == self._guess
+        return self._probes.show_end and self._totals.are_as_guessed
 
     def pause(self) -> None:
         """Forget what is in flight: its answers will not be received."""
         self._sent.clear()
         self._stored.clear()
-
-    def _most_in_flight(self) -> int:
-        """Return fewer for a busy list: each fall has the pages read again that were in flight."""
-        if self.total is not None and self._vouched_since == _NEVER:
-            return 1
-        if not self._falls:
-            return 1 << 30
-        waste, more = (_WASTE_DOWNWARDS, 0) if self._descending else (_WASTE_UPWARDS, 1)
-        return max(1, int(waste * self._answers / self._falls) - _WITNESSES - more)
 
     def _wanted(self) -> Iterable[int]:
         if self.total is None or not (self._descending or self._links or self._anchor):
@@ -221,16 +191,16 @@ class WindowChain:
     def receive(self, reply: Reply) -> None:
         """Process an answer."""
         if reply.ask.scope is Scope.ALL:
-            self._receive_probe(reply)
+            self._probes.receive(reply)
             return
         page = reply.ask.page
         self._sent.discard(page)
-        self._answers += 1
+        self._totals.answers += 1
         if reply.size < self._size:
             self.smaller_size = reply.size
         elif not reply.rows and not reply.total:
             self._receive_blank(page)
-        elif self._is_outdated(reply):
+        elif self._totals.is_outdated(reply):
             pass  # asked for again
         elif (why := self._complaint(reply)) is not None:
             self._tries[page] += 1
@@ -242,12 +212,6 @@ class WindowChain:
         while not self.done and self._extend():
             pass
 
-    def _receive_probe(self, reply: Reply) -> None:
-        self._probes_open -= 1
-        due = (self._guess or 0) - reply.start
-        totals = {self._guess} if due else {self._guess, 0, None}
-        self._is_end_seen &= reply.size == reply.ask.size and reply.rows == due and reply.total in totals
-
     def _accept(self, page: int, reply: Reply) -> None:
         self._blanks[page] = self._tries[page] = 0
         self._note_total(reply)
@@ -258,7 +222,7 @@ class WindowChain:
         if not self._in_order:
             self._deliver(reply)
             reply = reply.light()
-        if self._descending or self._is_vouched(reply):
+        if self._descending or self._totals.are_vouched(reply):
             self._stored[page] = reply
 
     def confirm(self, reply: Reply) -> None:
@@ -271,11 +235,6 @@ class WindowChain:
     def is_settled(self) -> bool:
         """Whether no two false totals can have hidden that a row left."""
         return not self.total or self._settle() == len(self._links)
-
-    def _is_outdated(self, reply: Reply) -> bool:
-        """Return whether the answer may have been computed before the known fall, and so is of no use."""
-        above = self.total is not None and (reply.total or 0) > self.total
-        return above and reply.sent < self._total_since
 
     def _complaint(self, reply: Reply) -> ReadAnew | Restless | Contradiction | None:
         """Return what is wrong with an answer, and what follows if it is so three times."""
@@ -293,16 +252,16 @@ class WindowChain:
         self._blanks[page] += 1
         if page > 1 and (self.total is None or (page - 1) * self._size >= self.total):
             return  # beyond the end, or before it is known
-        if self._descending and not self._links and page > 1 and self._blanks[page] >= _WITNESSES:
+        if self._descending and not self._links and page > 1 and self._blanks[page] >= WITNESSES:
             # the total says that rows are here, and they are not: find the end from below
             self._descending = False
-            self._stored = {number: reply for number, reply in self._stored.items() if self._is_vouched(reply)}
+            self._stored = {number: reply for number, reply in self._stored.items() if self._totals.are_vouched(reply)}
             return
         if self._blanks[page] < _TRIES:
             self.repairs += 1
             return
         if page == 1:
-            self.total = 0
+            self._totals.now = 0
         elif self._descending:
             self.violation = ReadAnew(f"page {page} of the part that can only shrink had no rows where some were due")
         else:
@@ -311,30 +270,17 @@ class WindowChain:
 
     def _note_total(self, reply: Reply) -> None:
         total = reply.total or 0
-        if self.total is not None and total < self.total:
+        is_fallen = self._totals.has_fallen_to(total)
+        if is_fallen:
             self._fall(total)
-            self._total_since = reply.received
-        elif self.total is None:
-            self._total_since = reply.received
-            if total == self._guess:
-                self._vouched_since = 0
-        self.total = total
-        self._told.append((reply.sent, total))
-        if self._vouched_since == _NEVER and len(self._told) >= self._witnesses:
-            self._vouched_since = reply.received
-
-    def _is_vouched(self, *replies: Reply) -> bool:
-        return all(reply.sent >= self._vouched_since for reply in replies)
+        self._totals.note(reply, is_fallen=is_fallen)
 
     def _fall(self, total: int) -> None:
         """Process a fall, where rows have left: keep the settled part of the chain, and continue from there."""
         settled = self._settle()
         self.repairs += len(self._links) - settled
         del self._links[settled:]
-        self._falls += 1
-        self.total = total
-        self._told.clear()
-        self._vouched_since, self._witnesses = _NEVER, _WITNESSES
+        self._totals.fall(total)
         self._stored = {page: reply for page, reply in self._stored.items() if reply.total == total}
         if not self._descending and self._links:
             self._anchor = self._links[-1].page
@@ -343,12 +289,9 @@ class WindowChain:
     def _settle(self) -> int:
         """Return how many links are settled; a link is no surer than those before it."""
         for number, link in enumerate(self._links):
+            link.is_sure = link.is_sure or self._totals.settle(link.reply)
             if not link.is_sure:
-                told = (link.reply.received, link.reply.total)
-                witnesses = sum(sent >= told[0] and total == told[1] for sent, total in self._told)
-                if witnesses < _WITNESSES:
-                    return number
-                link.is_sure = True
+                return number
         return len(self._links)
 
     # -- the chain
@@ -369,7 +312,7 @@ class WindowChain:
             return False
         is_later = self._descending and reply.sent >= before.reply.received
         if not is_later:
-            if not self._is_vouched(reply, before.reply):
+            if not self._totals.are_vouched(reply, before.reply):
                 return False  # perhaps of another state: asked for again
             # a smaller total takes the voucher back, a greater one is a complaint: so both told the present one
             self.linked_by_totals = True
