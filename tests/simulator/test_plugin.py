@@ -77,14 +77,14 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(project: Path) -> Callable[..., str]:
-    def pytest_run(*arguments: str, code: str | None = None) -> str:
+    def pytest_run(*arguments: str, code: str | None = None, **environment: str) -> str:
         if code is not None:
             (project / "test_user.py").write_text(code, "utf-8")
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *_WITHOUT, "-q", "--strict-markers", "-W", "error", "-W", _EXPECTED,
              f"--basetemp={project.parent / 'tmp'}", *arguments],
             cwd=project, env={"PYTHONPATH": f"{project.parent / 'site'}:{ROOT}", "PATH": "/usr/bin:/bin",
-                              "HOME": str(project)},
+                              "HOME": str(project), **environment},
             capture_output=True, text=True, check=False, timeout=HANG_SECONDS,
         )  # fmt: skip
         return done.stdout + done.stderr
@@ -120,7 +120,8 @@ def test_without_a_plugin_for_asynchronous_tests_it_says_what_is_missing(run: Ca
 
 def test_a_run_that_does_not_use_it_loads_nothing_of_it(run: Callable[..., str]) -> None:
     """Nor does it bring in pytest-asyncio, aiohttp or anything else that takes time."""
-    out = run("-p", "no:asyncio", "-p", "no:anyio", code=f"""
+    # without what else is installed here: other plugins load a lot
+    out = run("-p", PLUGIN, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", code=f"""
 import sys
 
 def test_one():

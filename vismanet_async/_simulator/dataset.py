@@ -14,7 +14,6 @@ from vismanet_async._simulator.tables import SPECS, canonical_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from random import Random
 
     from vismanet_async._simulator.catalog import Catalog
     from vismanet_async._simulator.rows import Listener
@@ -53,7 +52,7 @@ class World:
         self.stamp_offset_seconds = 0.0
         self._tables: dict[str, Table] = {}
         self.on_write: Listener | None = None
-        self.shaper = Shaper(catalog, seed, self._reference, nested_metadata=nested_metadata)
+        self.shaper = Shaper(catalog, seed, self, nested_metadata=nested_metadata)
 
     def table(self, name: str) -> Table:
         """Return the table of this (canonical) name."""
@@ -97,12 +96,14 @@ class World:
 
     def _neighbour(self, name: str, number: int) -> Identity:
         table = self.table(name)
-        return self._identity(table, number % max(1, table.count))
-
-    def _reference(self, name: str, random: Random) -> Identity:
-        table = self.table(name)
-        return self._identity(table, random.randrange(max(1, min(table.count, _REFERRED_ROWS))))
-
-    @staticmethod
-    def _identity(table: Table, row: int) -> Identity:
+        row = number % max(1, table.count)
         return table.key_of(row)[-1], table.name_of(row), table.internal_of(row)
+
+    def rows_of(self, table: str) -> int:
+        """Return from how many rows of a table those are chosen that other rows name; 1 or more."""
+        return max(1, min(self.table(table).count, _REFERRED_ROWS))
+
+    def identity(self, table: str, row: int) -> Identity:
+        """Return who a row was before anybody changed it."""
+        base = self.table(table).base
+        return base.key(row)[-1], base.name(row), base.internal(row)

@@ -7,27 +7,26 @@ variant as a *slot*, a marked string that `base_rows.py` replaces by the row's o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from random import Random
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import frozen
 
 from vismanet_async._simulator import sample_names, samples
 from vismanet_async._simulator.references import referenced_table
 from vismanet_async._simulator.seeding import seeded
+from vismanet_async._simulator.shared_variants import SharedVariants, Variant
 from vismanet_async._simulator.tables import TableSpec
 from vismanet_async._simulator.totals import add_up
 
 if TYPE_CHECKING:
+    from random import Random
+
     from vismanet_async._simulator.catalog import Catalog
 
-__all__ = ["DATE_FIELDS", "DUE_FIELDS", "PERIOD_FIELDS", "Refs", "Shaper", "is_slot", "slot", "slot_name"]
+__all__ = ["DATE_FIELDS", "DUE_FIELDS", "PERIOD_FIELDS", "References", "Shaper", "is_slot", "slot", "slot_name"]
 
 Facts = Mapping[str, Any]
-Refs = Callable[[str, Random], tuple[str, str, int]]
-"""(table, random) -> key, name and internal id of one of its rows."""
-
 _MAX_DEPTH = 4
 _MARK = "\x01"
 
@@ -66,6 +65,19 @@ _NAME_NAMES = frozenset({"name", "description", "displayName", "employeeName"})
 _USUAL_STATUSES = ("Open", "Closed", "Balanced", "Released", "Active", "Hold", "Completed", "Posted")
 _USUAL_SHARE = 0.95
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
+_SHARED: Final = SharedVariants(2048)  # some 20 MB of them
+
+
+class References(Protocol):
+    """The rows of other tables that a row may refer to."""
+
+    def rows_of(self, table: str) -> int:
+        """Return from how many rows of a table one is chosen; 1 or more."""
+        ...
+
+    def identity(self, table: str, row: int) -> tuple[str, str, int]:
+        """Return key, name and internal id of a row, as it was before anybody changed it."""
+        ...
 
 
 def slot(name: str) -> str:
@@ -97,16 +109,30 @@ class _Context:
 class Shaper:
     """Fills DTOs of the catalog with values that could be a Nordic company's."""
 
-    def __init__(self, catalog: Catalog, seed: int, refs: Refs, *, nested_metadata: bool) -> None:
+    def __init__(self, catalog: Catalog, seed: int, references: References, *, nested_metadata: bool) -> None:
         self._catalog = catalog
         self._seed = seed
-        self._refs = refs
+        self._references = references
         self._nested_metadata = nested_metadata
         self.attachments: dict[str, str] = {}
         """Name of the file by id, for the attachments that generated rows carry."""
+        self._referred: dict[str, int] = {}  # by the variant that is being made
 
     def variant(self, spec: TableSpec, dto: str, number: int, country: sample_names.Country) -> dict[str, Any]:
         """Return one variant of the DTO as it shows rows of the table, with slots, without metadata."""
+        name = (self._seed, self._nested_metadata, spec.name, dto, number)
+        found = _SHARED.find(name, self._references.rows_of)
+        if found is None:
+            outer = self.attachments, self._referred  # another shape of the row is made with its own
+            self.attachments, self._referred = {}, {}
+            found = Variant(self._made(spec, dto, number, country), self._referred, self.attachments)
+            self.attachments, self._referred = outer
+            _SHARED.keep(name, found)
+        self.attachments.update(found.attachments)
+        self._referred.update(found.referred)
+        return found.row
+
+    def _made(self, spec: TableSpec, dto: str, number: int, country: sample_names.Country) -> dict[str, Any]:
         random = seeded(self._seed, spec.name, dto, number)
         context = _Context(random, country, spec, dto != spec.dto)
         row = {
@@ -243,7 +269,7 @@ class Shaper:
             return context.random.choice(self._catalog.enums[facts["enum"]])
         table = None if name == "currencyId" else referenced_table(name)
         if table is not None:
-            return self._refs(table, context.random)[0]
+            return self._reference(table, context)[0]
         return samples.text(name, facts, context.random, context.country)
 
     def _nested(self, name: str, facts: Facts, context: _Context, depth: int) -> object:
@@ -256,8 +282,12 @@ class Shaper:
             return self._named(dto, ("Main", "Hovedadresse", 1), context, depth)
         table = referenced_table(name)
         if table is not None:
-            return self._named(dto, self._refs(table, context.random), context, depth)
+            return self._named(dto, self._reference(table, context), context, depth)
         return self._object(dto, context, depth)
+
+    def _reference(self, table: str, context: _Context) -> tuple[str, str, int]:
+        rows = self._referred[table] = self._references.rows_of(table)
+        return self._references.identity(table, context.random.randrange(rows))
 
     def _named(self, dto: str, reference: tuple[str, str, int], context: _Context, depth: int) -> dict[str, Any]:
         """An object that names a row of another table: key and name right, the rest filled."""
