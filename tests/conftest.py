@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
 import pytest
@@ -27,6 +28,12 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector look at what tests make, not at all that was imported: a tenth of the suite's time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:
