@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from vismanet_async._simulator import shapes
+from vismanet_async._simulator.shared_variants import SharedVariants
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -73,6 +75,30 @@ def test_the_seed_decides_everything() -> None:
     for resource in ("customer", "customer_invoice"):
         rows = [str(list(sim.truth(resource).rows())) for sim in (first, again, other)]
         assert rows[0] == rows[1] != rows[2]
+
+
+def lines(sim: Simulator) -> str:
+    """What refers to rows of other tables most."""
+    return str([list(sim.truth(resource).rows()) for resource in ("supplier_invoice", "purchase_order")])
+
+
+def test_rows_are_the_same_whatever_other_simulators_of_the_process_have_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = dict.fromkeys(("supplier", "inventory", "supplier_invoice", "purchase_order"), 8)
+    sizes = [few, {**few, "inventory": 3}, {**few, "supplier": 2}, few]
+    together = [lines(Simulator(rows=rows)) for rows in sizes]
+    for rows, made in zip(sizes, together, strict=True):
+        monkeypatch.setattr(shapes, "_SHARED", SharedVariants(2048))
+        assert lines(Simulator(rows=rows)) == made
+    assert len(set(together)) == 3
+
+
+def test_rows_are_the_same_whenever_they_are_looked_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes, "_SHARED", SharedVariants(2048))
+    sim = Simulator(rows=_ROWS)
+    sim.touch("inventory", count=40, description="renamed")
+    late = lines(sim)
+    monkeypatch.setattr(shapes, "_SHARED", SharedVariants(2048))
+    assert late == lines(Simulator(rows=_ROWS))
 
 
 def test_a_snapshot_is_the_same_company(tmp_path: Path) -> None:
