@@ -461,7 +461,7 @@ class JobError(VismaNetError):
 
 
 class JobFailed(JobError):
-    """The background queue failed the job; whether its action was executed is not known."""
+    """The background queue failed a job that only reads. A write that it fails is `JobUncertain`."""
 
 
 class JobExpired(JobError):
@@ -471,8 +471,8 @@ class JobExpired(JobError):
 class JobUncertain(JobError):
     """Nobody can tell whether a job was executed, or will be. It is never sent again.
 
-    The response with its id was lost, its deadline passed, or its write was answered with 408, 502, 503 or 504; then
-    `__cause__` is that answer.
+    The response with its id was lost, its deadline passed, the queue failed it, or its write was answered with 408,
+    502, 503 or 504; then `__cause__` is that answer.
     """
 
 

@@ -30,7 +30,8 @@ from vismanet_async._jobs.core.events import (
 from vismanet_async._jobs.core.records import JobRecord, OperationSummary, StateDocument
 from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.core.transitions import GIVEN_UP_AFTER, TransitionError, advance
-from vismanet_async.errors import RequestRefused
+from vismanet_async._jobs.results import error_of
+from vismanet_async.errors import JobFailed, JobUncertain, RequestRefused
 
 if TYPE_CHECKING:
     from vismanet_async._jobs.core.events import Event
@@ -78,7 +79,9 @@ def test_finished_means_nothing_the_status_code_decides() -> None:
         (polled("Finished", 200), State.RUNNING),
         (polled("Finished", 204, has_content=False), State.SUCCEEDED),
         (polled("finished", 412, has_content=False), State.FAILED),
-        (polled("Failed", has_content=False), State.FAILED),
+        (polled("Failed", has_content=False), State.UNCERTAIN),
+        (polled("Failed", 200, has_content=False), State.UNCERTAIN),
+        (polled("Failed", 400, has_content=False), State.FAILED),
         (polled("Finished", 0), State.SUBMITTED),
         (polled("Completed", 200), State.SUBMITTED),
         (polled("Queued?", started_at=NOW), State.RUNNING),
@@ -116,6 +119,19 @@ def test_the_age_of_a_job_goes_by_the_server_s_clock(ours: timedelta, server: ti
     assert after(intent(), ACCEPTED, told).received_at == NOW
     found = Found(at=NOW, job_id="J", server_at=NOW)
     assert after(intent(), Lost(at=NOW, reason="?"), found).received_at is None
+
+
+@pytest.mark.parametrize("code", [0, 200, 204])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+def test_a_write_that_the_queue_failed_is_uncertain(code: int, method: str) -> None:
+    submitted = after(intent(), ACCEPTED)
+    submitted = attrs.evolve(submitted, operation=attrs.evolve(submitted.operation, method=method))
+    failed = after(submitted, polled("Failed", code, has_content=False, error_message="out of memory"))
+    due = after(submitted, polled("Failed", code, error_message="out of memory"))
+    for ended in (failed, after(due, ContentRead(at=NOW)), after(due, ContentRead(at=NOW, missing=True))):
+        assert ended.state is (State.FAILED if method == "GET" else State.UNCERTAIN)
+        assert type(error_of(ended, None)) is (JobFailed if method == "GET" else JobUncertain)
+        assert "out of memory" in str(error_of(ended, None))
 
 
 @pytest.mark.parametrize("code", [408, 500, 502, 503, 504])

@@ -93,9 +93,10 @@ class Job(DeferredCall[T]):
 
         Raises:
             ApiError: the executed request was answered with an error; `PreconditionFailed` when If-Match was stale.
-            JobFailed: the queue failed it. Whether it was executed is not known.
+            JobFailed: the queue failed it; for calls that only read.
             JobExpired: the server no longer knows it.
-            JobUncertain: its id got lost, or its deadline passed. It may be running and is not sent again.
+            JobUncertain: its id got lost, its deadline passed, or the queue failed it. It may be running, or have been
+                executed, and is not sent again.
             TimeoutError: see `wait`.
         """
         record = await self._manager.wait(self.id, timeout_seconds=timeout_seconds, until_certain=True)

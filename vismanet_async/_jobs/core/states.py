@@ -28,13 +28,13 @@ class State(StrEnum):
     SUCCEEDED = "succeeded"
     """The request was executed and answered 2xx. Final."""
     FAILED = "failed"
-    """It was answered with an error, never sent, or failed by the queue: whether it was executed is then not known, and
-    `JobFailed` says so. Final."""
+    """It was answered with an error, or never sent; or it only reads, and the queue failed it. Final."""
     EXPIRED = "expired"
     """The server no longer knows it. Final."""
     UNCERTAIN = "uncertain"
     """Its id got lost, its deadline passed, or its answer is gone or does not show its outcome (a write with 408, 502,
-    503 or 504). It may be running, or have succeeded. Never sent again. Then: submitted or settled."""
+    503 or 504, or that the queue failed). It may be running, or have succeeded. Never sent again. Then: submitted or
+    settled."""
 
 
 FINAL: Final = frozenset({State.SUCCEEDED, State.FAILED, State.EXPIRED})

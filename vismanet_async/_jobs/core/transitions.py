@@ -10,7 +10,7 @@
 
 An action's own result decides whether it succeeded. Where the server did not keep it, the job is uncertain. So is a
 write whose own answer was that something is unavailable or took too long (408, 502, 503, 504): as for a call that is
-sent directly, nobody can tell whether it was executed.
+sent directly, nobody can tell whether it was executed. And one that the queue failed without an answer of its own.
 
 `advance` is the whole rule. What arrives late (an answer, a webhook, a second worker's poll) leaves a settled
 job as it is, so events may be delivered twice and in any order. Facts: docs/facts.md 7.
@@ -54,6 +54,7 @@ __all__ = ["GIVEN_UP_AFTER", "TransitionError", "advance", "age_at"]
 GIVEN_UP_AFTER: Final = KEPT_FOR + timedelta(hours=1)
 """A job that cannot be read at this age is expired, whatever the reason; clocks may differ by the hour."""
 _SUCCESS: Final = range(200, 300)
+_ERRORS_FROM: Final = 300
 _SERVER_ERRORS_FROM: Final = 500
 _REQUEST_TIMEOUT: Final = 408
 
@@ -253,11 +254,12 @@ def _needs_id(record: JobRecord, event: Event) -> str:
 def _by_status(record: JobRecord, verdict: Outcome, error: str | None) -> Judgement:
     """Return what the status of the executed request says by itself."""
     code = record.status_code or 0
-    if verdict == "succeeded" or record.operation.method == "GET" or fault_of(code) is not Fault.UNAVAILABLE:
+    is_refusal = code >= _ERRORS_FROM and fault_of(code) is not Fault.UNAVAILABLE
+    if verdict == "succeeded" or record.operation.method == "GET" or is_refusal:
         return Judgement(state=State(verdict), error=error)
     said = f" ({error})" if error else ""
-    unknown = f"it was answered with {code}{said}, which does not tell whether it was executed"
-    return Judgement(state=State.UNCERTAIN, error=unknown)
+    what = f"it was answered with {code}{said}" if code >= _ERRORS_FROM else f"the queue failed it{said}"
+    return Judgement(state=State.UNCERTAIN, error=f"{what}, which does not tell whether it was executed")
 
 
 def _judged(record: JobRecord, judgement: Judgement, at: datetime) -> JobRecord:
