@@ -28,12 +28,13 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.disable()  # until all is imported and collected: nothing of it is garbage
 
 
 def pytest_collection_finish() -> None:
     """Let the collector look at what tests make, not at all that was imported: a tenth of the suite's time."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure() -> None:
