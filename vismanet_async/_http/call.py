@@ -1,4 +1,4 @@
-"""The state of one call: its service, its deadline, its attempts and its faults."""
+"""The state of one call: its deadline, its attempts and its faults; and its service, with the waits for it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from multidict import CIMultiDict
 
+from vismanet_async._http.classify import final_error, too_late
+from vismanet_async.errors import RateLimited, VismaNetError
+
 if TYPE_CHECKING:
     import aiohttp
     from yarl import URL
 
+    from vismanet_async._clock import Clock
     from vismanet_async._http.auth.provider import TokenProvider
     from vismanet_async._http.auth.session import Token
     from vismanet_async._http.http_attempt import HttpAttempt
@@ -39,7 +43,7 @@ class Endpoint:
 
 @attrs.define
 class ServiceState:
-    """One service as a company uses it: each has its own endpoint, quota and limiter."""
+    """One service as a company uses it: each has its own endpoint, quota and limiter, and calls wait here for them."""
 
     endpoint: Endpoint
     quota: Quota
@@ -53,6 +57,51 @@ class ServiceState:
             self._headers, self._headers_of = common.copy(), token
             self._headers["Authorization"] = f"Bearer {token.text}"
         return self._headers
+
+    async def wait_for_slot(self, call: Call, clock: Clock) -> None:
+        """Wait for the quota and a slot; a pause that began meanwhile is waited out without holding the slot."""
+        while True:
+            await self._wait_for_quota(call, clock)
+            queued_at = clock.monotonic()
+            self.limiter.cap(self.quota.max_in_flight(queued_at))
+            if self.limiter.acquire_nowait():
+                return
+            in_time = await self.limiter.acquire(clock=clock, seconds=call.deadline_at - queued_at)
+            now = clock.monotonic()
+            if not in_time:
+                raise final_error(call, too_late(call, "no free slot in time"))
+            call.waited_for("slot", now - queued_at)
+            if self.quota.wait_seconds(now) <= 0:
+                return
+            self.limiter.release()
+
+    async def _wait_for_quota(self, call: Call, clock: Clock) -> None:
+        while (wait := self.quota.wait_seconds(clock.monotonic())) > 0:
+            if clock.monotonic() + wait >= call.deadline_at:
+                error = RateLimited(
+                    call.request.operation,
+                    status=429,
+                    detail=f"the quota is used up for {wait:.0f} s, longer than the time left for this call",
+                )
+                error.retry_after_seconds = wait
+                raise final_error(call, error)
+            call.waited_for("quota", wait)
+            await clock.sleep(wait)
+
+    async def wait_for_token(self, call: Call, clock: Clock) -> Token:
+        """Wait for a token and return it."""
+        began = clock.monotonic()
+        failure: VismaNetError
+        try:
+            with clock.move_on_after(call.deadline_at - began):
+                token = await self.endpoint.tokens.get(rejected=call.rejected)
+                call.waited_for("token", clock.monotonic() - began)
+                return token
+        except VismaNetError as error:
+            failure = error
+        else:
+            failure = too_late(call, "no token in time")
+        raise final_error(call, failure)
 
 
 @attrs.define

@@ -28,7 +28,6 @@ from vismanet_async.errors import (
     ApiError,
     Attempt,
     DeadlineExceeded,
-    RateLimited,
     TransportError,
     UnexpectedResponse,
     VismaNetError,
@@ -179,9 +178,11 @@ class Transport:
         now = self._clock.monotonic()
         service.limiter.cap(service.quota.max_in_flight(now))
         if service.quota.wait_seconds(now) > 0 or not service.limiter.acquire_nowait():
-            await self._acquire_slot(call)
+            await service.wait_for_slot(call, self._clock)
         try:
-            token = service.endpoint.tokens.cached(rejected=call.rejected) or await self._token(call)
+            token = service.endpoint.tokens.cached(rejected=call.rejected)
+            if token is None:
+                token = await service.wait_for_token(call, self._clock)
             now = self._before_deadline(call)
             http = self._pool.attempt(self._wire_request(call, url, token, encoding))
         except BaseException:
@@ -244,52 +245,6 @@ class Transport:
         )
         service.limiter.cap(service.quota.max_in_flight(now))
         service.limiter.release()
-
-    async def _acquire_slot(self, call: Call) -> None:
-        """Wait for the quota and a slot; a pause that began meanwhile is waited out without holding the slot."""
-        service = call.service
-        while True:
-            await self._wait_for_quota(call)
-            queued_at = self._clock.monotonic()
-            service.limiter.cap(service.quota.max_in_flight(queued_at))
-            if service.limiter.acquire_nowait():
-                return
-            in_time = await service.limiter.acquire(clock=self._clock, seconds=call.deadline_at - queued_at)
-            now = self._clock.monotonic()
-            if not in_time:
-                raise final_error(call, too_late(call, "no free slot in time"))
-            call.waited_for("slot", now - queued_at)
-            if service.quota.wait_seconds(now) <= 0:
-                return
-            service.limiter.release()
-
-    async def _wait_for_quota(self, call: Call) -> None:
-        while (wait := call.service.quota.wait_seconds(self._clock.monotonic())) > 0:
-            if self._clock.monotonic() + wait >= call.deadline_at:
-                error = RateLimited(
-                    call.request.operation,
-                    status=429,
-                    detail=f"the quota is used up for {wait:.0f} s, longer than the time left for this call",
-                )
-                error.retry_after_seconds = wait
-                raise final_error(call, error)
-            call.waited_for("quota", wait)
-            await self._clock.sleep(wait)
-
-    async def _token(self, call: Call) -> Token:
-        tokens = call.service.endpoint.tokens
-        began = self._clock.monotonic()
-        failure: VismaNetError
-        try:
-            with self._clock.move_on_after(call.deadline_at - began):
-                token = await tokens.get(rejected=call.rejected)
-                call.waited_for("token", self._clock.monotonic() - began)
-                return token
-        except VismaNetError as error:
-            failure = error
-        else:
-            failure = too_late(call, "no token in time")
-        raise final_error(call, failure)
 
     def _before_deadline(self, call: Call) -> float:
         """Return the current time; raise if the deadline has passed, so that no request is sent and cancelled."""
