@@ -11,14 +11,14 @@ import anyio
 
 from vismanet_async._arguments import expect, expect_count, expect_seconds, text_of
 from vismanet_async._bulk.background import Background, Via
-from vismanet_async._bulk.deciding import BulkOptions
+from vismanet_async._bulk.deciding import BulkOptions, states_of
 from vismanet_async._bulk.intake import read_row, refuse_input
 from vismanet_async._bulk.journal import SqliteJournal
 from vismanet_async._bulk.rehearsal import Rehearsal, rehearse
-from vismanet_async._bulk.rows import OUTCOMES, Outcome, Row, RowResult
+from vismanet_async._bulk.rows import Outcome, Row, RowResult  # noqa: TC001 - the examples make rows
 from vismanet_async._bulk.run import BulkRun, result_of
 from vismanet_async._bulk.shared_journal import SharedJournal
-from vismanet_async._bulk.transitions import RowState, decide, decide_anew
+from vismanet_async._bulk.transitions import decide, decide_anew
 from vismanet_async._deferred import warn_if_dropped
 from vismanet_async.errors import RequestRefused, SettingsError
 
@@ -41,12 +41,6 @@ SETTLE_SECONDS: Final = 240.0
 _FAILURE_SHARE: Final = 0.5
 _REFERENCE: Final = "bulk"
 """What the jobs of bulk runs are called in `vismanet jobs list`."""
-_STATES: Final[dict[Outcome, frozenset[RowState]]] = {
-    "done": frozenset({RowState.DONE}),
-    "failed": frozenset({RowState.FAILED}),
-    "unknown": frozenset({RowState.SENDING, RowState.UNKNOWN}),
-    "not_sent": frozenset({RowState.PLANNED}),
-}
 _NEVER_RUN: Final = "The bulk run was never awaited, so nothing was sent. Write `await visma.bulk.run(...)`."
 
 
@@ -335,14 +329,9 @@ class Bulk:
             >>> [(result.key, result.id) async for result in visma.bulk.results("load.sqlite", outcomes={"done"})]
             [('a', '10040')]
         """
-        wrong = sorted(set(outcomes or ()) - _STATES.keys())
-        if wrong:
-            known = set(wrong) <= set(OUTCOMES)
-            why = "is not kept in journals" if known else f"is none of {', '.join(_STATES)}"
-            raise RequestRefused(f"the outcome {wrong[0]!r} {why}; nothing was read.")
+        states = None if outcomes is None else states_of(outcomes)
         if "://" not in os.fspath(journal) and not await anyio.Path(journal).is_file():
             raise RequestRefused(f"there is no journal {os.fspath(journal)}; nothing was read.")
-        states = None if outcomes is None else frozenset().union(*(_STATES[each] for each in outcomes))
         opened = _journal_at(journal, self._clock)
         try:
             async with aclosing(opened.entries(states)) as entries:

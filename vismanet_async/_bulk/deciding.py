@@ -6,22 +6,26 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from vismanet_async._bulk.rows import OUTCOMES
 from vismanet_async._bulk.sending import Find  # noqa: TC001 - attrs reads the annotations
 from vismanet_async._bulk.transitions import UNSURE, Action, Entry, RowState, Trouble, decide, decide_anew
+from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from vismanet_async._bulk.intake import Read
     from vismanet_async._bulk.rows import Outcome
     from vismanet_async._bulk.upserting import Upsert
 
-__all__ = ["BY_STATE", "BulkOptions", "action_of", "outcome_of", "sends_again", "settled"]
+__all__ = ["BY_STATE", "BulkOptions", "action_of", "outcome_of", "sends_again", "settled", "states_of"]
 
 BY_STATE: Final[dict[RowState, Outcome]] = {
-    RowState.PLANNED: "not_sent",
-    RowState.SENDING: "unknown",
     RowState.DONE: "done",
     RowState.FAILED: "failed",
+    RowState.SENDING: "unknown",
     RowState.UNKNOWN: "unknown",
+    RowState.PLANNED: "not_sent",
 }
 _GONE: Final = (
     "an earlier run created it as {}, and no record has this key now: it was deleted, or has got another key. Nothing "
@@ -87,6 +91,15 @@ def outcome_of(entry: Entry, upsert: Upsert | None) -> Outcome:
     if upsert is not None and entry.state is RowState.FAILED and entry.trouble is not None:
         return _refused_as(entry.trouble)
     return BY_STATE[entry.state]
+
+
+def states_of(outcomes: Collection[Outcome]) -> frozenset[RowState]:
+    """Return the states in a journal that these outcomes are told of; refuse those that journals do not keep."""
+    kept, wanted = dict.fromkeys(BY_STATE.values()), frozenset(outcomes)
+    if wrong := sorted(wanted - kept.keys()):
+        why = "is not kept in journals" if wanted <= set(OUTCOMES) else f"is none of {', '.join(kept)}"
+        raise RequestRefused(f"the outcome {wrong[0]!r} {why}; nothing was read.")
+    return frozenset(state for state, outcome in BY_STATE.items() if outcome in wanted)
 
 
 def _refused_as(trouble: Trouble) -> Outcome:
