@@ -11,7 +11,7 @@ import pytest
 
 from vismanet_async._api.models.customer import Customer
 from vismanet_async._bulk.judging import answered, ended_in, records_of, stops_the_run, trouble_of
-from vismanet_async._bulk.stop_rule import WINDOW_ROWS, StopRule
+from vismanet_async._bulk.tally import WINDOW_ROWS, StopRule
 from vismanet_async._bulk.transitions import (
     ALLOWED,
     Action,

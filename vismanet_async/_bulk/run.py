@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -17,9 +16,9 @@ from vismanet_async._bulk.groups import Groups, Place
 from vismanet_async._bulk.intake import Input, Read, read_row
 from vismanet_async._bulk.other_processes import keep_leases, stay_with_others
 from vismanet_async._bulk.reconcile import reconcile
-from vismanet_async._bulk.rows import GOOD, MOST_PROBLEMS, OUTCOMES, BulkProgress, BulkSummary, Outcome, Row, RowResult
+from vismanet_async._bulk.rows import GOOD, BulkProgress, BulkSummary, Outcome, Row, RowResult
 from vismanet_async._bulk.sending import Pauses, Sending
-from vismanet_async._bulk.stop_rule import StopRule
+from vismanet_async._bulk.tally import StopRule, Tally
 from vismanet_async._bulk.transitions import Action, Entry, Refused, RowState, Trouble, advance
 from vismanet_async._deferred import DeferredCall, mark_used
 from vismanet_async._jobs.store import LeaseLost
@@ -119,13 +118,9 @@ class BulkRun(DeferredCall[BulkSummary]):
         self._base_url = base_url
         self._options = options
         self._rule = StopRule(max_failures=options.max_failures, max_failure_share=options.max_failure_share)
-        self._outcomes: Counter[Outcome] = Counter()
+        self._tally = Tally()
         self._at_work = 0
         """Rows that were given to the tasks that send."""
-        self._own: Counter[tuple[Outcome, str]] = Counter()
-        """Rows that this process has ended, by what the journal says of them and by operation."""
-        self._earlier = 0
-        self._problems: list[RowResult] = []
         self._stopped: str | None = None
         self._stop_error: VismaNetError | None = None
         self._started_at: float | None = None
@@ -137,10 +132,9 @@ class BulkRun(DeferredCall[BulkSummary]):
     @property
     def progress(self) -> BulkProgress:
         """How far it has come, as of now."""
+        outcomes = self._tally.outcomes
         seconds = 0.0 if self._started_at is None else self._clock.monotonic() - self._started_at
-        return BulkProgress(
-            rows=sum(self._outcomes.values()), total=self._input.total, outcomes=dict(self._outcomes), seconds=seconds
-        )
+        return BulkProgress(rows=outcomes.total(), total=self._input.total, outcomes=dict(outcomes), seconds=seconds)
 
     def stop(self, reason: str = "it was asked to stop", *, error: VismaNetError | None = None) -> None:
         """End the run in order: read no more rows, send no more, finish what is under way.
@@ -183,38 +177,15 @@ class BulkRun(DeferredCall[BulkSummary]):
             self._began = None if self._journal.shared else self._clock.monotonic()
             with unwrap_group():
                 await self._work()
-            await self._count_others()
+            self._tally.add_others((await self._journal.standing()).counts, self._upsert)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._journal.aclose()
         if self._input.error is not None:
             raise self._input.error
-        self.summary = self._summary()
+        seconds = self._clock.monotonic() - self._started_at
+        self.summary = self._tally.summary(seconds=seconds, stopped=self._stopped, stop_error=self._stop_error)
         return self.summary
-
-    async def _count_others(self) -> None:
-        """Count the rows that other processes have ended under what became of them."""
-        for (state, operation), rows in (await self._journal.standing()).counts.items():
-            outcome = BY_STATE[state]
-            mine, self._own[outcome, operation] = self._own[outcome, operation], 0
-            told = outcome
-            if self._upsert is not None and state is RowState.DONE:
-                told = self._upsert.outcome_of(operation) if operation else "unchanged"
-            theirs = max(0, rows - mine)
-            self._outcomes[told] += theirs
-            self._earlier += theirs
-
-    def _summary(self) -> BulkSummary:
-        progress = self.progress
-        return BulkSummary(
-            rows=progress.rows,
-            **{name: self._outcomes[name] for name in OUTCOMES},
-            earlier=self._earlier,
-            stopped=self._stopped,
-            stop_error=self._stop_error,
-            problems=tuple(self._problems),
-            seconds=progress.seconds,
-        )
 
     async def _work(self) -> None:
         """Run the tasks: one reads, one registers, some send, one writes the journal for all of them."""
@@ -379,16 +350,11 @@ class BulkRun(DeferredCall[BulkSummary]):
         # a journal writes a key of an upsert in one way, and processes that share it in that of the ERP
         as_given = self._journal.shared or outcome == "duplicate"
         result = attrs.evolve(told, row=row, key=row.key if as_given else told.key)
-        self._outcomes[outcome] += 1
-        self._earlier += earlier
+        self._tally.add(result, entry)
         if outcome != "duplicate":
-            self._own[BY_STATE[entry.state], entry.operation] += 1
             self._journal.ended(entry.key)
-        if outcome not in GOOD:
-            if row.group is not None and outcome != "duplicate":
+            if row.group is not None and outcome not in GOOD:
                 self._groups.block(row.group, entry.position, entry.key)
-            if len(self._problems) < MOST_PROBLEMS:
-                self._problems.append(result)
         if sent and (reason := self._rule.ended(ok=outcome in GOOD)) is not None:
             self.stop(reason)
         if self._results is not None:
