@@ -14,6 +14,7 @@ from hypothesis import given, settings, strategies as st
 from vismanet_async._simulator import sample_names
 from vismanet_async._simulator.byte_cache import ByteCache
 from vismanet_async._simulator.clock import naive_text, naive_text_of_ms, parse_naive_ms, zone
+from vismanet_async._simulator.company import invented_row
 from vismanet_async._simulator.filters import Condition
 from vismanet_async._simulator.json_text import decode, encode
 from vismanet_async._simulator.sequence import RowOrder
@@ -66,7 +67,7 @@ def test_filters_find_what_looking_at_every_row_finds(count: int, steps: list[tu
     for step, number in steps:
         rows = list(table.order)
         if step.startswith("add"):
-            table.insert(table.generate(random), index=0 if "start" in step else None)
+            table.insert(invented_row(table, random), index=0 if "start" in step else None)
         elif step == "save and load":
             table.restore(table.export())
         elif rows and step == "remove":
@@ -138,7 +139,7 @@ def test_every_table_knows_its_rows_by_key() -> None:
         for row in list(table.order)[:5]:
             assert table.find(table.key_of(row)) == row, name
             assert table.key_in(table.row(row)) == table.key_of(row), name
-        made = table.generate(Random(1))
+        made = invented_row(table, Random(1))
         assert "\x01" not in str(made), name
 
 

@@ -18,7 +18,7 @@ from attrs import frozen
 from vismanet_async._simulator import sample_names
 from vismanet_async._simulator.clock import naive_text_of_ms
 from vismanet_async._simulator.filters import Condition, values_at
-from vismanet_async._simulator.json_text import encode
+from vismanet_async._simulator.json_text import decode, encode
 from vismanet_async._simulator.shapes import Shaper, is_slot, slot_name
 
 if TYPE_CHECKING:
@@ -240,6 +240,11 @@ class BaseRows:
             if known is None:
                 known = formats[number] = self._format(dto, left_out, number)
             made.append(known.text % tuple([make(row) for make in known.makers]))
+        return made
+
+    def row(self, row: int) -> dict[str, Any]:
+        """Return a row as a dictionary of its own (without metadata)."""
+        made: dict[str, Any] = decode(self.json_rows((row,), self.spec.dto, frozenset())[0] + b"}")
         return made
 
     def _format(self, dto: str, left_out: frozenset[str], number: int) -> _Format:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
 from vismanet_async._simulator.background import BackgroundQueue
+from vismanet_async._simulator.base_rows import invented_uuid
 from vismanet_async._simulator.clock import Clock, parse_naive_ms
 from vismanet_async._simulator.dataset import World
 from vismanet_async._simulator.farm import Server
@@ -15,6 +17,7 @@ from vismanet_async._simulator.files import StoredFile, pdf
 from vismanet_async._simulator.history import History
 from vismanet_async._simulator.limits import Limits
 from vismanet_async._simulator.seeding import seeded
+from vismanet_async._simulator.shapes import is_slot
 from vismanet_async._simulator.tables import SPECS, canonical_name
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from vismanet_async._simulator.messages import Request
     from vismanet_async._simulator.rows import Table
 
-__all__ = ["Call", "Churn", "Company", "Truth"]
+__all__ = ["Call", "Churn", "Company", "Truth", "invented_row"]
 
 
 _ONE_SERVER = Server()
@@ -179,7 +182,7 @@ class Company:
         self._stamp_for_others(stamp_offset_seconds)
         keys = []
         for _ in range(count):
-            data = table.generate(self.random)
+            data = invented_row(table, self.random)
             data.update(values)
             keys.append("/".join(table.key_in(data)))
             self._in_time(_Unseen(table, data, visible_after_requests, where=where))
@@ -373,6 +376,30 @@ class Company:
     def new_id(self) -> str:
         """Return an id that the server makes: of a job, a file, an action, a request."""
         return _uuid(self._ids)
+
+
+def invented_row(table: Table, random: Random) -> dict[str, Any]:
+    """Return a complete new row, numbered by the series, that is not in the table yet."""
+    number = table.next_number()
+    spec, base = table.spec, table.base
+    row = base.row(random.randrange(base.count)) if base.count else deepcopy(base.variant(spec.dto, 0))
+    head, tail = spec.key[:-1], spec.key[-1]
+    if "." not in tail:
+        row[tail] = int(number) if table.fields[tail]["type"] == "integer" else number
+    if spec.types and head:
+        row[head[0]] = spec.types[0]
+    row = {name: value for name, value in row.items() if not is_slot(value) and name != spec.internal}
+    row.update(
+        {
+            name: invented_uuid(random.getrandbits(32), name)
+            for name, facts in table.fields.items()
+            if facts.get("format") == "uuid"
+        }
+    )
+    if spec.status and "status" in row:
+        row["status"] = spec.status
+    table.stamp(row, created=True)
+    return row
 
 
 def _uuid(random: Random) -> str:

@@ -6,19 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy, deepcopy
 from typing import TYPE_CHECKING, Any, Literal
 
-from vismanet_async._simulator.base_rows import BaseRows, invented_uuid, row_version
+from vismanet_async._simulator.base_rows import BaseRows, row_version
 from vismanet_async._simulator.clock import naive_text_of_ms
 from vismanet_async._simulator.filter_fields import hidden_stamps
-from vismanet_async._simulator.json_text import decode, encode
+from vismanet_async._simulator.json_text import encode
 from vismanet_async._simulator.rows_by_key import Key, RowsByKey, folded
 from vismanet_async._simulator.selections import Selection, Selections
 from vismanet_async._simulator.sequence import RowOrder
-from vismanet_async._simulator.shapes import Shaper, is_slot
 
 if TYPE_CHECKING:
-    from random import Random
-
     from vismanet_async._simulator.filters import Condition
+    from vismanet_async._simulator.shapes import Shaper
     from vismanet_async._simulator.tables import TableSpec
 
 __all__ = ["Key", "Table"]
@@ -158,11 +156,7 @@ class Table:
             raise KeyError(row)
         if row in self.overlay:
             return deepcopy(self.overlay[row])
-        return self._base_dict(row)
-
-    def _base_dict(self, row: int) -> dict[str, Any]:
-        made: dict[str, Any] = decode(self.base.json_rows((row,), self.spec.dto, frozenset())[0] + b"}")
-        return made
+        return self.base.row(row)
 
     def look(self, row: int) -> Mapping[str, Any]:
         """Return what a row says, for looking only: slots stand in untouched rows."""
@@ -280,32 +274,6 @@ class Table:
             stamps.update({name: text for name in stamps if name == "lastModifiedDateTime"})
         self._selections.forget_base()
         self.changes += 1
-
-    def generate(self, random: Random) -> dict[str, Any]:
-        """Return a complete new row, numbered by the series, that is not in the table yet."""
-        number = self.next_number()
-        row = (
-            self._base_dict(random.randrange(self.count))
-            if self.count
-            else deepcopy(self.base.variant(self.spec.dto, 0))
-        )
-        head, tail = self.spec.key[:-1], self.spec.key[-1]
-        if "." not in tail:
-            row[tail] = int(number) if self.fields[tail]["type"] == "integer" else number
-        if self.spec.types and head:
-            row[head[0]] = self.spec.types[0]
-        row = {name: value for name, value in row.items() if not is_slot(value) and name != self.spec.internal}
-        row.update(
-            {
-                name: invented_uuid(random.getrandbits(32), name)
-                for name, facts in self.fields.items()
-                if facts.get("format") == "uuid"
-            }
-        )
-        if self.spec.status and "status" in row:
-            row["status"] = self.spec.status
-        self.stamp(row, created=True)
-        return row
 
     def frozen(self) -> Table:
         """Return the table as it is now; changes do not reach it, other than `restamp`."""
