@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
 from vismanet_async._api.resources import Resources
 from vismanet_async._arguments import expect, named_keywords
-from vismanet_async._client_options import ClientOptions, Transports, check_credentials
+from vismanet_async._client_options import ClientJobs, ClientOptions, Transports, check_credentials, options_in
 from vismanet_async._deferred import warn_if_dropped
 from vismanet_async._elsewhere import CLIENT
 from vismanet_async._http.auth.credentials import ClientCredentials, Credentials, credentials_of
@@ -24,6 +22,7 @@ from vismanet_async.errors import SettingsError
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from vismanet_async._api.base import IfMatch
@@ -133,31 +132,20 @@ class VismaNet(Resources):
         self._credentials = credentials
         self._pool = pool or SessionPool(proxy=proxy, trust_env=trust_env, ssl=ssl)
         self._owns_pool = pool is None
-        self._transports = Transports(self._options, self._pool)
-        """What siblings send through; all share it."""
-        self._transport = self._transports.of(credentials, company=self.tenant_id, concurrency=concurrency)
-        self._jobs: JobManager | None = None
-        self._own_store: JobStore | None = None
-        self._following: list[VismaNet] = []
-        """Siblings that follow jobs, this one included; all share the list."""
+        self._wire(Transports(self._options, self._pool), followed=[])
+
+    def _wire(self, transports: Transports, *, followed: list[ClientJobs]) -> None:
+        """Build what is this company's own on what siblings share."""
+        options = self._options
+        self._transports = transports
+        self._transport = transports.of(self._credentials, company=self.tenant_id, concurrency=options.concurrency)
+        self._jobs = ClientJobs(options=options, transport=self._transport, followed=followed)
 
     @classmethod
     def from_settings(cls, settings: Settings, **options: Any) -> Self:
         """Build a client from gathered settings; `options` are those of the class."""
         expect("settings", settings, Settings, error=SettingsError)
-        return cls(
-            credentials_of(settings),
-            **{
-                "base_url": settings.base_url,
-                "sales_order_url": settings.sales_order_url,
-                "token_url": settings.token_url,
-                "time_zone": settings.time_zone,
-                "job_store": settings.job_store,
-                "poll_share": settings.poll_share,
-                **({} if options.get("pool") else {"proxy": settings.proxy, "ssl": settings.ca_file}),
-                **options,
-            },
-        )
+        return cls(credentials_of(settings), **options_in(settings, own_pool=not options.get("pool")) | options)
 
     @classmethod
     def from_env(cls, *, profile: str | None = None, **options: Any) -> Self:
@@ -193,16 +181,10 @@ class VismaNet(Resources):
         if not isinstance(signing_in, ClientCredentials):
             raise SettingsError("only ClientCredentials can sign in to another company; this token is bound to one.")
         options = attrs.asdict(self._options, recurse=False)
-        sibling = VismaNet(
-            signing_in.for_company(tenant_id),
-            pool=self._pool,
-            **{**options, "concurrency": options["concurrency"] if concurrency is None else concurrency},
-        )
-        sibling._following = self._following
-        sibling._transports = self._transports
-        sibling._transport = self._transports.of(
-            sibling._credentials, company=sibling.tenant_id, concurrency=sibling._options.concurrency
-        )
+        if concurrency is not None:
+            options["concurrency"] = concurrency
+        sibling = VismaNet(signing_in.for_company(tenant_id), pool=self._pool, **options)
+        sibling._wire(self._transports, followed=self._jobs.followed)
         return sibling
 
     async def __aenter__(self) -> Self:
@@ -221,19 +203,8 @@ class VismaNet(Resources):
         async with AsyncExitStack() as stack:
             if self._owns_pool:
                 stack.push_async_callback(self._pool.aclose)
-            for client in list(self._following) if self._owns_pool else [self]:
-                stack.push_async_callback(client._stop_following)  # noqa: SLF001 - of its own class
-
-    async def _stop_following(self) -> None:
-        jobs, self._jobs = self._jobs, None
-        store, self._own_store = self._own_store, None
-        if jobs is None:
-            return
-        self._following.remove(self)
-        async with AsyncExitStack() as stack:
-            if store is not None:
-                stack.push_async_callback(store.aclose)
-            await jobs.aclose()
+            for jobs in list(self._jobs.followed) if self._owns_pool else [self._jobs]:
+                stack.push_async_callback(jobs.aclose)
 
     def __repr__(self) -> str:
         return f"<VismaNet {self._credentials.identity} at {self._options.base_url}>"
@@ -275,36 +246,7 @@ class VismaNet(Resources):
         Raises:
             SettingsError: the company is not known (give `StaticToken` its `tenant_id`), or the extra is missing.
         """
-        if self._jobs is None:
-            # jobs bring SQLAlchemy along, and are loaded by those who use them
-            from vismanet_async._api.decoders import decoder_of  # noqa: PLC0415
-            from vismanet_async._jobs.background_api import SenderSubmitter  # noqa: PLC0415
-            from vismanet_async._jobs.manager import JobManager  # noqa: PLC0415
-
-            if self.tenant_id is None:
-                raise SettingsError("background jobs are kept by company: give StaticToken its tenant_id.")
-            self._jobs = JobManager(
-                SenderSubmitter(self._transport, quota=self._transport.quota),
-                company=self.tenant_id,
-                store=self._job_store(),
-                clock=self._options.clock,
-                random=random.random,
-                decoder_of=decoder_of,
-                observer=self._options.observer,
-            )
-            if self._options.poll_share is not None:
-                self._jobs.poll_share = self._options.poll_share
-            self._following.append(self)
-        return self._jobs
-
-    def _job_store(self) -> JobStore:
-        given = self._options.job_store
-        if given is not None and not isinstance(given, str | Path):
-            return given
-        from vismanet_async._jobs.sql.store import SqlStore  # noqa: PLC0415 - as above
-
-        self._own_store = SqlStore(given)
-        return self._own_store
+        return self._jobs.manager(self.tenant_id)
 
     @property
     def bulk(self) -> Bulk:

@@ -1,10 +1,11 @@
-"""What a client is given: checked once, handed on to its siblings, and wired to the transports that they share."""
+"""What a client is given: checked once, handed on to siblings, wired to the transports that they share and to jobs."""
 
 from __future__ import annotations
 
 import random
 import threading
 from collections.abc import Hashable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from vismanet_async._http.auth.credentials import Credentials
     from vismanet_async._http.message import Service
     from vismanet_async._http.pool import SessionPool
+    from vismanet_async._jobs.manager import JobManager
     from vismanet_async._jobs.store import JobStore
     from vismanet_async._observer import Observer
+    from vismanet_async._settings import Settings
 
-__all__ = ["ClientOptions", "Transports", "check_credentials"]
+__all__ = ["ClientJobs", "ClientOptions", "Transports", "check_credentials", "options_in"]
 
 _CREDENTIALS: Final = ("identity", "static_token", "session", "token_request", "on_token")
 _KINDS_OF_CREDENTIALS: Final = "ClientCredentials(...), StaticToken(...) or AuthorizationCode(...)"
@@ -89,6 +92,13 @@ class ClientOptions:
                 "clock": given["clock"] or SystemClock(),
             }
         )
+
+
+def options_in(settings: Settings, *, own_pool: bool) -> dict[str, Any]:
+    """Return what settings say to a client that has a pool of its own, or one that is given."""
+    names = ("base_url", "sales_order_url", "token_url", "time_zone", "job_store", "poll_share")
+    options = {name: getattr(settings, name) for name in names}
+    return options | {"proxy": settings.proxy, "ssl": settings.ca_file} if own_pool else options
 
 
 def check_credentials(credentials: Credentials) -> None:
@@ -172,3 +182,56 @@ class Transports:
             "sales_order": endpoint("sales_order", options.sales_order_url, "sales_order_url"),
         }
         return _Company(endpoints, {service: Quota() for service in endpoints})
+
+
+@attrs.define(eq=False, repr=False, kw_only=True)
+class ClientJobs:
+    """The background jobs of one client: opened when they are first used, and followed until they are closed."""
+
+    options: ClientOptions
+    transport: Transport
+    followed: list[ClientJobs]
+    """Those of the client and its siblings that are open; all share the list."""
+    _manager: JobManager | None = attrs.field(default=None, init=False)
+    _own_store: JobStore | None = attrs.field(default=None, init=False)
+
+    def manager(self, company: str | None) -> JobManager:
+        """Return what follows them, opened if it is not; see `VismaNet.jobs`."""
+        if self._manager is None:
+            # jobs bring SQLAlchemy along, and are loaded by those who use them
+            from vismanet_async._api.decoders import decoder_of  # noqa: PLC0415
+            from vismanet_async._jobs.background_api import SenderSubmitter  # noqa: PLC0415
+            from vismanet_async._jobs.manager import JobManager  # noqa: PLC0415
+
+            if company is None:
+                raise SettingsError("background jobs are kept by company: give StaticToken its tenant_id.")
+            store = self.options.job_store
+            if store is None or isinstance(store, str | Path):
+                from vismanet_async._jobs.sql.store import SqlStore  # noqa: PLC0415 - as above
+
+                store = self._own_store = SqlStore(store)
+            self._manager = JobManager(
+                SenderSubmitter(self.transport, quota=self.transport.quota),
+                company=company,
+                store=store,
+                clock=self.options.clock,
+                random=random.random,
+                decoder_of=decoder_of,
+                observer=self.options.observer,
+            )
+            if self.options.poll_share is not None:
+                self._manager.poll_share = self.options.poll_share
+            self.followed.append(self)
+        return self._manager
+
+    async def aclose(self) -> None:
+        """Stop following them, and close the store if it was opened here. May be called more than once."""
+        manager, self._manager = self._manager, None
+        store, self._own_store = self._own_store, None
+        if manager is None:
+            return
+        self.followed.remove(self)
+        async with AsyncExitStack() as stack:
+            if store is not None:
+                stack.push_async_callback(store.aclose)
+            await manager.aclose()
