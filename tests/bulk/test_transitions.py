@@ -11,7 +11,8 @@ import pytest
 
 from vismanet_async._api.models.customer import Customer
 from vismanet_async._bulk.judging import answered, ended_in, records_of, stops_the_run, trouble_of
-from vismanet_async._bulk.tally import WINDOW_ROWS, StopRule
+from vismanet_async._bulk.rows import Outcome, RowResult
+from vismanet_async._bulk.tally import WINDOW_ROWS, StopRule, Tally
 from vismanet_async._bulk.transitions import (
     ALLOWED,
     Action,
@@ -236,3 +237,16 @@ def test_a_share_counts_from_a_hundred_rows_on() -> None:
     assert [mended.ended(ok=number % 2 == 0) for number in range(1000)] == [None] * 1000
     assert StopRule(max_failures=0).ended(ok=False) is not None
     assert StopRule().ended(ok=False) is None
+
+
+def test_what_other_processes_have_ended_is_counted_beside_our_own() -> None:
+    tally, operation = Tally(), "Customer_Post"
+    ours: list[tuple[Outcome, RowState]] = [("done", RowState.DONE), ("unknown", RowState.UNKNOWN)]
+    for position, (outcome, state) in enumerate([*ours, ("duplicate", RowState.DONE)]):
+        entry = Entry(key="k", position=position, fingerprint=b"", operation=operation, state=state)
+        tally.add(RowResult(key="k", position=position, outcome=outcome), entry)
+    states = {RowState.DONE: 3, RowState.SENDING: 1, RowState.UNKNOWN: 1, RowState.PLANNED: 1}
+    tally.add_others({(state, operation): rows for state, rows in states.items()}, None)
+    summary = tally.summary(stopped=None, stop_error=None, seconds=1.0)
+    assert str(summary) == "7 rows: 3 done, 2 unknown, 1 not sent, 1 duplicate"
+    assert (summary.earlier, [problem.outcome for problem in summary.problems]) == (4, ["unknown", "duplicate"])
