@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vismanet_async._paging.page_formats import PageAnswer
+    from vismanet_async._paging.row_scanner import RawRow
 
 __all__ = ["Deduplicator", "KeyTally"]
 
@@ -67,10 +68,14 @@ class Deduplicator:
 
     _outbox: Outbox
     seen: SeenKeys
-    _has_identity: bool = attrs.field(kw_only=True)
+    has_identity: bool = attrs.field(kw_only=True)
     _report_violation: Callable[[str], None] = attrs.field(kw_only=True)
     superseded: int = attrs.field(default=0, init=False)
     """Delivered rows of which a newer version was delivered later."""
+    equal: int = attrs.field(default=0, init=False)
+    """Rows of the present reading that equal an earlier one of it; where equal rows have no identity."""
+    _copies: list[RawRow] = attrs.field(factory=list, init=False)
+    """Those that were not delivered, as they may be the same row at two places."""
     _origins: list[_Origin] = attrs.field(factory=list, init=False)
     _tallies: list[KeyTally] = attrs.field(factory=list, init=False)
 
@@ -83,8 +88,24 @@ class Deduplicator:
     def deliver_page(self, reply: Reply, span: Span) -> None:
         """Deliver the rows of a page that was read for itself."""
         if self._tallies:
-            self._tallies[-1].add(reply)
+            self._tally(self._tallies[-1].seen, reply)
         self._emit(reply, span)
+
+    def _tally(self, seen: SeenKeys, reply: Reply) -> None:
+        first = seen.ordinal
+        repeats = seen.add(reply.keys.plain())
+        if not self.has_identity:
+            self._note_equal(reply, [repeat.offset for repeat in repeats if repeat.ordinal < first], len(repeats))
+
+    def _note_equal(self, reply: Reply, offsets: Sequence[int], count: int) -> None:
+        self.equal += count
+        self._copies += [msgspec.Raw(bytes(reply.page.rows[offset])) for offset in offsets]  # buffers are used again
+
+    def deliver_copies(self) -> None:
+        """Deliver the rows of this reading that equal others: they turned out to be rows of their own."""
+        self._outbox.dropped -= len(self._copies)
+        self._outbox.add(self._copies, body=None, page=None)
+        self._copies = []
 
     def _without_unchanged(self, reply: Reply) -> Reply:
         """Return the reply without rows that are known to be as they were delivered, whatever their times."""
@@ -104,13 +125,15 @@ class Deduplicator:
             left_out = set()
             for repeat in repeats:
                 if repeat.ordinal >= first:
-                    if self._has_identity:
+                    if self.has_identity:
                         self._report_violation("two rows of one answer have the same identity")
                 elif repeat.newer:
                     supersedes.append(self._replaced(repeat.ordinal))
                 else:
                     left_out.add(repeat.offset)
                     self._check_position(reply.ask.scope, repeat.ordinal, span, repeat.offset)
+            if not (self.has_identity or self._tallies):
+                self._note_equal(reply, sorted(left_out), len(repeats))
             kept = [offset for offset in range(len(rows)) if offset not in left_out]
             rows = [rows[offset] for offset in kept]
             self._outbox.dropped += len(left_out)
@@ -153,6 +176,7 @@ class Deduplicator:
     def restart_count(self) -> None:
         """Count the keys of pages from zero again."""
         self._tallies.append(KeyTally(SeenKeys(), is_of_deliveries=False))
+        self.equal, self._copies = 0, []
 
     @property
     def counted(self) -> int:

@@ -52,6 +52,8 @@ no total hides that a row left                                  one answer with 
                                                                 read again: `test_pairs_of_events`
 nothing is hidden from both filters                             rows of all against rows of window and tail, the tail
                                                                 before against the tail after: `test_pairs_of_events`
+an identity names one row                                       twice in an answer; fewer than places where nothing
+                                                                moved: `test_records_of_one_identity_are_never_complete`
 rows that stay keep their order                                 a row at two places that its totals do not explain,
                                                                 anchors in another order: `test_overlapping_pages`
 a changed row stays where it is                                 stamps that rise or fall through all answers:

@@ -44,7 +44,9 @@ class JournalBatches:
     _outbox: Outbox
     _seen: SeenKeys
     lines: int = attrs.field(default=0, init=False)
-    """Lines delivered since the list was read from the start."""
+    """Lines that came since the list was read from the start, those of each batch once."""
+    _counted: set[bytes] | None = attrs.field(default=None, init=False)
+    """The batches whose lines are counted; None in the first reading: those that are delivered."""
     _parts: dict[bytes, list[tuple[int, RawRow]]] = attrs.field(factory=dict, init=False)
     """By key: the parts at page edges, and their positions."""
 
@@ -62,22 +64,38 @@ class JournalBatches:
         inside = range(1, len(rows) - 1)
         left_out = {repeat.offset + 1 for repeat in self._seen.add(keys.part(inside))}
         self._outbox.dropped += len(left_out)
-        kept = [rows[offset] for offset in inside if offset not in left_out]
-        self.lines += sum(merge_batches([row])[1] for row in kept)
-        self._outbox.add(kept, body=None, page=page)
+        for offset in inside:
+            if self._is_new(keys.names[offset], is_delivered=offset not in left_out):
+                self.lines += merge_batches([rows[offset]])[1]
+        self._outbox.add([rows[offset] for offset in inside if offset not in left_out], body=None, page=page)
 
     def deliver_joined(self) -> None:
         """Join the parts that were kept, and deliver the batches."""
         joined = []
         for name, parts in self._parts.items():
-            if self._seen.add(PageKeys([name], versions=False)):
-                self._outbox.dropped += 1
-                continue
+            is_delivered = not self._seen.add(PageKeys([name], versions=False))
             batch, lines = merge_batches([part for _, part in sorted(parts, key=lambda part: part[0])])
-            joined.append(batch)
-            self.lines += lines
+            if self._is_new(name, is_delivered=is_delivered):
+                self.lines += lines
+            if is_delivered:
+                joined.append(batch)
+            else:
+                self._outbox.dropped += 1
         self._parts = {}
         self._outbox.add(joined, body=None, page=None)
+
+    def restart_count(self) -> None:
+        """Count lines from zero: the list is read anew, and most batches were delivered before."""
+        self.lines = 0
+        self._counted = set()
+
+    def _is_new(self, name: bytes, *, is_delivered: bool) -> bool:
+        """Return whether a batch came for the first time in this reading."""
+        if self._counted is None:
+            return is_delivered
+        is_new = name not in self._counted
+        self._counted.add(name)
+        return is_new
 
 
 def merge_batches(parts: Sequence[RawRow]) -> tuple[RawRow, int]:

@@ -25,6 +25,7 @@ __all__ = ["NO_STAMP", "KeyReader", "PageKeys", "RowKeys", "row_digest", "stamp_
 NO_STAMP: Final = 0
 _SECOND: Final = 1_000_000  # stamps are microseconds
 _WHOLE_ROW: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXT: Final = msgspec.json.Decoder(str)
 
 
 def stamp_of(text: str | None) -> int:
@@ -153,7 +154,7 @@ class KeyReader:
         """
         quick = self._scanner.read(rows) if self._scanner and isinstance(rows, Rows) else None
         if quick is not None:
-            return PageKeys(quick.names, _latest(quick.times), versions, quick.times)
+            return PageKeys(_spelt_alike(quick.names), _latest(quick.times), versions, quick.times)
         if not self._paths and all(bytes(row)[:1] == b'"' for row in rows):
             return PageKeys([bytes(row) for row in rows], versions=False)  # plain text is its own name
         decode = self._rows.decode
@@ -169,7 +170,7 @@ class KeyReader:
         times = [head.modified or "" for head in heads]
         if rows and self._scanner:
             self._scanner.learn(bytes(rows[0]))
-        return PageKeys(names, _latest(times), versions, times)
+        return PageKeys(_spelt_alike(names), _latest(times), versions, times)
 
     def _names(self, rows: Sequence[RawRow], heads: Sequence[Any]) -> list[bytes]:
         if len(self._paths) == 1 and len(self._paths[0]) == 1:  # a fast path for the common case
@@ -178,6 +179,25 @@ class KeyReader:
         if self._paths:
             return [b"\0".join([bytes(_member(head, path)) for path in self._paths]) for head in heads]
         return [_without_metadata(self._whole.decode(row)) for row in rows]
+
+
+def _spelt_alike(names: Sequence[bytes]) -> Sequence[bytes]:
+    r"""Return names with their texts escaped in one way: the servers of a farm may do it in several.
+
+    Examples:
+        >>> _spelt_alike([b'"S\\u00f8"', b'1\0"a\\/b"'])
+        [b'"S\xc3\xb8"', b'1\x00"a/b"']
+    """
+    if b"\\" not in b"".join(names):
+        return names
+    return [b"\0".join(map(_plain_text, name.split(b"\0"))) if b"\\" in name else name for name in names]
+
+
+def _plain_text(value: bytes) -> bytes:
+    try:
+        return msgspec.json.encode(_TEXT.decode(value))
+    except (msgspec.MsgspecError, UnicodeError):
+        return value  # no text, or half of a surrogate pair, which has no other spelling
 
 
 def _latest(times: Sequence[str]) -> str | None:

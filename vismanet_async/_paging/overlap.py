@@ -156,6 +156,7 @@ class OverlapChain:
         self._replies: dict[OverlapPage, Reply] = {}
         self._odd: dict[OverlapPage, int] = {}
         self._unchanged: set[int] = set()  # offsets in the present answer that the chain shows already
+        self._is_at_rest = True  # each link shows some row at the place where it was
         self.total = first.total
         self.repairs = 0
         self.smaller_size: int | None = None
@@ -169,6 +170,11 @@ class OverlapChain:
     def done(self) -> bool:
         """Whether the chain has reached the end, or cannot."""
         return self.is_complete or self.failure is not None or self.smaller_size is not None
+
+    @property
+    def least_rows(self) -> int:
+        """So many different rows the chain must have shown: one at each place of a list that did not move."""
+        return self._end if self._is_at_rest else 0
 
     @property
     def buffered(self) -> int:
@@ -276,7 +282,7 @@ class OverlapChain:
 
     def _anchors(self, reply: Reply) -> bool:
         """Return whether the answer shows an unchanged row of the chain; in another order, nothing is proven."""
-        found = False
+        found = is_steady = False
         self._is_weak = True
         self._unchanged = set()
         offsets = {name: offset for offset, name in enumerate(reply.names)}
@@ -284,10 +290,12 @@ class OverlapChain:
             there = [(offset, offsets[name]) for offset, name in enumerate(known.names) if name in offsets]
             places = [place for offset, place in there if known.mark(offset) == reply.mark(place)]
             found = found or bool(places)
+            is_steady = is_steady or any(known.start + offset == reply.start + place for offset, place in there)
             self._is_weak = self._is_weak and not any(self._order.is_old(reply, place) for place in places)
             self._unchanged.update(places)
             if places != sorted(places):
                 self.failure = "the order of the rows is not stable"
+        self._is_at_rest = self._is_at_rest and is_steady
         return found and not (self._order.is_by_change and self._is_weak)
 
     def _extend(self, page: OverlapPage, reply: Reply) -> None:

@@ -228,7 +228,7 @@ class Paginator:
             digest=lambda offset: row_digest(answer.rows[offset]),
         )
         if reply.rows:
-            self._cost.note_rows(reply.names[0], stop=reply.start + reply.rows)
+            self._cost.note_rows(self._rows.head(reply), stop=reply.start + reply.rows)
         if self._lacks_a_total(reply):
             self._plan = self._plans.proof(self._rows, self._filters)
         elif isinstance(self._plan, Proof):

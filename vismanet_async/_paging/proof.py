@@ -208,13 +208,20 @@ class Proof:
         if self._asker.size < LEAST_PAGE_SIZE:
             self._reading.deliver(first)
             return (yield from self._passed_twice(use_totals=use_totals))
-        self._reading.show(first)
+        count = self._new_count()
+
+        def deliver(reply: Reply) -> None:
+            self._reading.deliver(reply)
+            count.add(reply)
+
+        self._reading.mark(first)
+        deliver(first)
         chain = OverlapChain(
             first,
             page_size=self._asker.size,
             use_totals=use_totals,
             edge_stamp=self._changes_since,
-            deliver=self._reading.deliver,
+            deliver=deliver,
         )
         yield chain
         self._reading.repairs += chain.repairs
@@ -222,6 +229,9 @@ class Proof:
             raise ReadAnew(f"the server lowered its pages to {chain.smaller_size} rows", size=chain.smaller_size)
         if failure := chain.failure or self._reading.violation:
             return Claim("uncertain", failure)
+        if len(count) < chain.least_rows:
+            why = f"{len(count)} different rows came from {chain.least_rows} places: some have the same identity"
+            return Claim("uncertain", why)
         return Claim("proven", "an unbroken chain of overlapping pages", ("order",))
 
     def _passed_twice(self, *, use_totals: bool) -> Rule[Claim]:

@@ -10,7 +10,7 @@ from vismanet_async._paging.asks import Scope
 from vismanet_async._paging.dedup import Deduplicator
 from vismanet_async._paging.delivery import Outbox
 from vismanet_async._paging.journals import JournalBatches
-from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, stamp_of
+from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, row_digest, stamp_of
 from vismanet_async._paging.seen_keys import SeenKeys
 
 if TYPE_CHECKING:
@@ -96,6 +96,10 @@ class RowPipeline:
         else:
             self.dedup.deliver_page(reply, span)
 
+    def head(self, reply: Reply) -> bytes:
+        """Return what tells a page from others: its first row's key, or its text where a batch can fill many pages."""
+        return row_digest(reply.page.rows[0]) if self._by_line else reply.names[0]
+
     def counted(self) -> int:
         """Return how many different rows (journals: lines) came since the count was restarted."""
         if self._by_line:
@@ -105,7 +109,7 @@ class RowPipeline:
     def restart_count(self) -> None:
         """Count rows and lines from zero again."""
         self.dedup.restart_count()
-        self.journals.lines = 0
+        self.journals.restart_count()
 
     def close(self) -> None:
         """Free the keys and their temporary files."""

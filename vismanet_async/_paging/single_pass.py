@@ -27,6 +27,9 @@ _NO_TOTALS: Final = (
     "the server tells no totals: all pages were read up to an empty one, but nothing says how many rows there are, and "
     "a row that moved between two pages meanwhile may be missing"
 )
+_AS_MANY: Final = "every total was the same, and as many different rows came"
+_EQUAL_ROWS: Final = "every total was the same, and two readings showed the same rows at each place, some of them equal"
+_NO_CLAIM: Final = "each page as it came, without a claim: keys were not compared"
 _NOT_CHECKED: Final = "the endpoint is said not to page, and nobody looked whether it does"
 
 
@@ -69,6 +72,8 @@ class SinglePass:
         self._ordered = ordered
         self._ahead_pages = ahead_pages
         self._expected_rows = expected_rows
+        self._shown: dict[int, int] = {}
+        """By position: a hash of the keys that the page there showed."""
         self._stage = 0
         self._answers = 0
         self._blanks = 0
@@ -95,6 +100,7 @@ class SinglePass:
         self._buffered: list[_Received] = []
         self._delivered_up_to = 0
         self._shape: tuple[int, bytes, bytes] | None = None  # of page 1: rows, the first, the last
+        self._shown_before, self._shown = self._shown, {}
 
     # -- what the caller drives
 
@@ -168,6 +174,8 @@ class SinglePass:
             self._end(Claim("uncertain", self._violation or ""))
             return
         if span is not None:
+            if not self._rows.dedup.has_identity:
+                self._shown[span.start] = hash(tuple(reply.names))
             self._order(_Received(reply, span))
         self._end_if_complete()
 
@@ -176,7 +184,7 @@ class SinglePass:
     def _page_behind(self) -> int | None:
         """Return the page behind a full last one: it has to be blank. None where the end shows by itself."""
         size, plan = self._page_plan.page_size, self._page_plan
-        if not (self._claims and self._pages) or self._by_line or not size or plan.last_total is None:
+        if not (self._claims and self._pages) or not size or plan.last_total is None:
             return None
         return plan.end // size + 1 if plan.end and not plan.end % size and not plan.has_end else None
 
@@ -239,25 +247,29 @@ class SinglePass:
             return Claim("uncertain", failure)
         if self._is_single_page():
             return BLANK if self._blanks == _BLANKS - 1 else Claim("proven", "one answer held the whole list")
-        if plan.last_total is None:
-            return Claim("uncertain", _NO_TOTALS)
+        if plan.last_total is None or not self._claims:
+            return Claim("uncertain", _NO_TOTALS if plan.last_total is None else _NO_CLAIM)
         counted = self._rows.counted()
+        equal = self._rows.dedup.equal
+        explains = equal > 0 and counted + equal == plan.max_total and not plan.changes
+        if explains and self._shown == self._shown_before:
+            self._rows.dedup.deliver_copies()
+            counted += equal
         if not plan.changes and counted == plan.max_total:
-            return Claim("counted", "every total was the same, and as many different rows came")
+            return Claim("counted", _EQUAL_ROWS if explains else _AS_MANY)
         is_short = plan.max_total <= _SHORT_PAGES * (plan.page_size or 1)
-        if self._claims and is_short and self._stage < _READINGS:
+        if self._stage < (_READINGS if is_short else 1 + explains):
             return None
-        moved = f"the totals went from {plan.first_total} to {plan.last_total}, {counted} counted"
-        return Claim("uncertain", moved if self._claims else f"{moved}; keys were not compared")
+        return Claim("uncertain", f"the totals went from {plan.first_total} to {plan.last_total}, {counted} counted")
 
     def _is_single_page(self) -> bool:
         """Return whether one answer contained everything: it shows one instant."""
         plan = self._page_plan
         if self._stage > 1 or plan.max_total > (plan.page_size or 0):
             return False
-        if self._answers == 1:
-            return plan.max_total < (plan.page_size or 0) or plan.has_end or self._by_line or not plan.max_total
-        return False
+        if self._by_line and self._rows.counted() != plan.max_total:
+            return False  # its total counts lines, and not as many came
+        return self._answers == 1 and (plan.max_total < (plan.page_size or 0) or plan.has_end or not plan.max_total)
 
     # -- the order of delivery
 
