@@ -143,7 +143,7 @@ async def submitted_in_trouble(bench: Bench, path: str, trouble: Trouble, **opti
 async def at_rest(bench: Bench) -> None:
     """Wait until everything that is known is written down, and nothing is followed any more."""
     manager = bench.manager
-    await until(lambda: not (len(manager._conclusions) or len(manager._jobs.schedule) or manager._jobs._leases))
+    await until(lambda: not (len(manager._work.conclusions) or len(manager._jobs.schedule) or manager._jobs._leases))
 
 
 async def until(happened: Callable[[], bool]) -> None:

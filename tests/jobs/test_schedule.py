@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.jobs.virtual import Outcome, Work, best_delay, run
-from vismanet_async._jobs.duration_stats import Arrivals, RunTimes
+from vismanet_async._jobs.duration_stats import Arrivals, PollDemand, RunTimes
 from vismanet_async._jobs.schedule import Rules, Schedule, earliest
 
 
@@ -326,3 +326,17 @@ def test_what_is_not_followed_is_passed_over() -> None:
     schedule.remove("a")
     assert ("a" in schedule, len(schedule)) == (False, 0)
     assert schedule.take(99.0) is None
+
+
+def test_demand_is_that_of_the_open_jobs_or_of_those_to_come() -> None:
+    demand = PollDemand()
+    for key, weight in (("a", 0.1), ("b", 0.3), ("c", 0.2), ("b", 0.7)):
+        demand.weigh(key, weight)
+    assert demand.total(0.0) == pytest.approx(1.0), "a job weighs what was set last"
+    for key in "abc":
+        demand.weigh(key, 0.0)
+    assert demand.total(0.0) == 0.0, "rounding leaves nothing"
+    for second in range(60):
+        demand.arrivals["x"].add(float(second))
+    assert demand.total(4.0) == 0.0, "a forecast is reused for a while"
+    assert demand.total(60.0) > 0.0

@@ -179,7 +179,7 @@ async def test_a_store_that_is_away_for_a_while_at_every_call(store: JobStore, h
 
 async def disturbed_once(bench: Bench, store: JobStore, path: str, trouble: Trouble, **options: Any) -> str:
     """Disturb one submission, and look at what is left of it when the store works again."""
-    server: Any = bench.manager._submitter
+    server: Any = bench.manager.submission(reference=None).submitter
     error = await submitted_in_trouble(bench, path, trouble, **options)
     if error is None:
         assert server.executed[path] == 1
@@ -218,7 +218,7 @@ async def test_the_servers_id_is_on_the_error_and_in_the_log_and_found_later(
         assert error.job_id == server.ids[path]
         assert "Do not submit it again" in str(error)
         assert server.ids[path] in caplog.text
-        await until(lambda: not len(bench.manager._conclusions))
+        await until(lambda: not len(bench.manager._work.conclusions))
         job = await bench.manager.get(error.job_id or "")
         with anyio.fail_after(120):
             assert (await job.wait()).state is State.SUCCEEDED

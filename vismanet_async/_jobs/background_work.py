@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from vismanet_async._jobs.concluding import Conclusions
+from vismanet_async._jobs.lease_keeper import LeaseKeeper
+
 if TYPE_CHECKING:
-    from vismanet_async._jobs.concluding import Conclusions
-    from vismanet_async._jobs.lease_keeper import LeaseKeeper
     from vismanet_async._jobs.leased_jobs import LeasedJobs
     from vismanet_async._jobs.polling import Poller
 
@@ -21,15 +22,16 @@ __all__ = ["BackgroundWork"]
 class BackgroundWork:
     """One task, from the first use of a manager to its end."""
 
-    def __init__(self, jobs: LeasedJobs, *, poller: Poller, keeper: LeaseKeeper, conclusions: Conclusions) -> None:
+    def __init__(self, jobs: LeasedJobs, poller: Poller, *, name: str) -> None:
+        self.conclusions = Conclusions(jobs)
+        self.keeper = LeaseKeeper(jobs)
         self._jobs = jobs
         self._poller = poller
-        self._keeper = keeper
-        self._conclusions = conclusions
+        self._name = name
         self._closed = False
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, *, name: str) -> None:
+    def start(self) -> None:
         """Start the task, or do nothing if it runs.
 
         Raises:
@@ -40,7 +42,7 @@ class BackgroundWork:
         if self._task is None:
             # a task of its own holds the task group: a manager is often opened and closed by different tasks
             # (fixtures, frameworks), which a group entered here would not survive
-            self._task = asyncio.create_task(self._run(), name=name, context=contextvars.Context())
+            self._task = asyncio.create_task(self._run(), name=self._name, context=contextvars.Context())
         if self._task.done():
             raise RuntimeError(
                 "the job manager has stopped because of an error; its jobs are safe in the store."
@@ -58,16 +60,16 @@ class BackgroundWork:
                 with suppress(asyncio.CancelledError):
                     await task
             finally:
-                if not await self._conclusions.flush():
-                    self._conclusions.report()
+                if not await self.conclusions.flush():
+                    self.conclusions.report()
                 await self._jobs.try_release()
 
     async def _run(self) -> None:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._poller.run)
-                tasks.start_soon(self._keeper.run)
-                tasks.start_soon(self._conclusions.run)
+                tasks.start_soon(self.keeper.run)
+                tasks.start_soon(self.conclusions.run)
         finally:
             # waiters look again, and get the error
             self._jobs.notifier.notify_all()

@@ -1,15 +1,15 @@
-"""Statistics of run times by operation, and of arrivals. Pure: ages and times come in as arguments."""
+"""Statistics of run times and arrivals by operation, and the weight of all jobs by them. Pure: times are arguments."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Arrivals", "RunTimes"]
+__all__ = ["Arrivals", "PollDemand", "RunTimes"]
 
 _PRIOR_SECONDS: Final = 120.0
 """Prior for an unknown operation: one end in two minutes. Weighs as much as one observed job."""
@@ -33,6 +33,10 @@ class RunTimes:
     def __init__(self, seconds: Iterable[float] = ()) -> None:
         self._ends = [0.0] * _BINS
         self._at_risk = [0.0] * _BINS
+        self.know(seconds)
+
+    def know(self, seconds: Iterable[float]) -> None:
+        """Record run times that were learned earlier."""
         for value in seconds:
             self.ran(0.0, value)
             self.ended(value)
@@ -134,3 +138,36 @@ class Arrivals:
             return 0.0
         span = now - (min(self._slices) + 1) * _SLICE_SECONDS
         return (self._slices.total() - max(self._slices.values())) / max(span, _SLICE_SECONDS)
+
+
+_FORECAST_SECONDS: Final = 5.0
+"""How long a forecast is reused."""
+
+
+class PollDemand:
+    """The weight of all jobs among which scarce polls are shared out: of those that are open, and of those to come."""
+
+    def __init__(self) -> None:
+        self.run_times: defaultdict[str, RunTimes] = defaultdict(RunTimes)
+        self.arrivals: defaultdict[str, Arrivals] = defaultdict(Arrivals)
+        """Both by operation."""
+        self._weights: dict[str, float] = {}
+        self._open = 0.0
+        self._forecast = 0.0
+        self._forecast_until = -math.inf
+
+    def weigh(self, key: str, weight: float) -> None:
+        """Set the weight of a job; 0 for one that has ended, or that takes no share."""
+        self._open += weight - self._weights.pop(key, 0.0)
+        if weight:
+            self._weights[key] = weight
+        if not self._weights:
+            self._open = 0.0  # what rounding has left
+
+    def total(self, now: float) -> float:
+        """Return the weight of the jobs that are open, or that will be at the recent arrival rate if that is more."""
+        if now >= self._forecast_until:
+            flows = ((self.run_times[name], each.per_second(now)) for name, each in self.arrivals.items())
+            self._forecast = sum(flow * run_times.life() for run_times, flow in flows if flow)
+            self._forecast_until = now + _FORECAST_SECONDS
+        return max(self._open, self._forecast)

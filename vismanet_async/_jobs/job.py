@@ -1,23 +1,33 @@
-"""`Job[T]`: a handle on one background job. It has an id; everything else is in the store."""
+"""`Job[T]`: a handle on one background job. It has an id; everything else is in the store. `JobHandles` makes it."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+from weakref import WeakValueDictionary
+
+import attrs
 
 from vismanet_async._deferred import DeferredCall
+from vismanet_async._jobs.batch import submit_batch
 from vismanet_async._jobs.core.states import State
+from vismanet_async._jobs.list_job import ListJob, find_list, submit_list
 from vismanet_async._jobs.results import error_of, value_of
+from vismanet_async._paging.listing import Listing
 from vismanet_async.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
+
+    import anyio
 
     from vismanet_async._http.message import Response
     from vismanet_async._jobs.core.records import JobRecord, JobResult
     from vismanet_async._jobs.manager import JobManager
+    from vismanet_async._jobs.submission import Submission
+    from vismanet_async._operation import Operation
 
-__all__ = ["Job", "id_in_token"]
+__all__ = ["Job", "JobHandles", "id_in_token"]
 
 T = TypeVar("T")
 
@@ -118,6 +128,52 @@ class Job(DeferredCall[T]):
     async def forget(self) -> None:
         """Delete it and its result from the store. The server's job continues; no process follows it any more."""
         await self._manager.forget(self.id)
+
+
+@attrs.frozen
+class JobHandles:
+    """Makes the handles of a manager. Its lists share the locks by which this process submits each page once."""
+
+    _manager: JobManager
+    _submission: Callable[..., Submission] = attrs.field(kw_only=True)
+    _alive: Callable[[], None] = attrs.field(kw_only=True)
+    """Raises if this process no longer follows jobs."""
+    _decoder_of: Callable[[JobRecord], Callable[[Response], Any]] = attrs.field(kw_only=True)
+    _page_locks: WeakValueDictionary[str, anyio.Lock] = attrs.field(init=False, factory=WeakValueDictionary)
+
+    async def submit(self, operation: Operation[T] | Listing[T], submission: Submission) -> Job[T] | ListJob[T]:
+        """Submit a call, or the first page of a list; raises as `JobManager.submit`."""
+        if isinstance(operation, Listing):
+            job = submit_list(operation, submission, alive=self._alive, locks=self._page_locks)
+            await job.open()
+            return job
+        submitted = await submission.submit(operation)
+        submitted.raise_failure(operation.decode)
+        return Job(self._manager, submitted.record.id, operation.decode)
+
+    async def submit_many(self, operations: Sequence[Operation[T]], submission: Submission) -> list[Job[T]]:
+        """Submit calls; return a handle for each, in order. Raises as `JobManager.submit_many`."""
+        pairs = zip(await submit_batch(submission, operations), operations, strict=True)
+        return [Job(self._manager, submitted.record.id, operation.decode) for submitted, operation in pairs]
+
+    @overload
+    def of(self, record: JobRecord) -> Job[Any]: ...
+
+    @overload
+    def of(self, record: JobRecord, operation: Operation[Any] | Listing[Any] | None) -> Job[Any] | ListJob[Any]: ...
+
+    def of(self, record: JobRecord, operation: Operation[Any] | Listing[Any] | None = None) -> Job[Any] | ListJob[Any]:
+        """Return the handle of a stored job; the operation is as in `JobManager.get`.
+
+        Raises:
+            RequestRefused: the job is not the first page of that list.
+        """
+        if isinstance(operation, Listing):
+            submission = self._submission(
+                reference=record.reference, notify=record.notify, deadline_seconds=record.deadline_seconds
+            )
+            return find_list(operation, record, submission, alive=self._alive, locks=self._page_locks)
+        return Job(self._manager, record.id, self._decoder_of(record) if operation is None else operation.decode)
 
 
 def id_in_token(token: str, *, company: str) -> str:

@@ -7,10 +7,9 @@ continues from there, and nothing is sent twice. `Submission`, `Poller` and `Lea
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, overload
-from weakref import WeakValueDictionary
 
 import anyio
 
@@ -18,14 +17,10 @@ from vismanet_async._arguments import expect, expect_count, expect_seconds, expe
 from vismanet_async._clock import SystemClock
 from vismanet_async._deferred import mark_used
 from vismanet_async._jobs.background_work import BackgroundWork
-from vismanet_async._jobs.batch import submit_batch
-from vismanet_async._jobs.concluding import Conclusions
-from vismanet_async._jobs.job import Job, id_in_token
-from vismanet_async._jobs.lease_keeper import LeaseKeeper
+from vismanet_async._jobs.job import JobHandles, id_in_token
 from vismanet_async._jobs.leased_jobs import LeasedJobs
-from vismanet_async._jobs.list_job import ListJob, find_list, submit_list
 from vismanet_async._jobs.polling import Poller
-from vismanet_async._jobs.results import plain_json
+from vismanet_async._jobs.results import decoder_for
 from vismanet_async._jobs.settling import event_of, settle
 from vismanet_async._jobs.stored_jobs import StoredJobs
 from vismanet_async._jobs.submission import Submission, SubmitOptions
@@ -43,6 +38,8 @@ if TYPE_CHECKING:
     from vismanet_async._jobs.background_api import Submitter
     from vismanet_async._jobs.core.records import JobRecord
     from vismanet_async._jobs.core.states import Notify, Outcome
+    from vismanet_async._jobs.job import Job
+    from vismanet_async._jobs.list_job import ListJob
     from vismanet_async._jobs.schedule import Rules
     from vismanet_async._jobs.store import JobStore
 
@@ -51,7 +48,6 @@ __all__ = ["JobManager"]
 T = TypeVar("T")
 
 _LEASE_SECONDS: Final = 30.0
-_log = logging.getLogger("vismanet_async.jobs")
 
 
 class JobManager(StoredJobs):
@@ -95,8 +91,6 @@ class JobManager(StoredJobs):
             observer: gets each state change of a job that is followed here.
         """
         super().__init__(company=company, store=store, clock=clock or SystemClock())
-        self._submitter = submitter
-        self._decoder_of = decoder_of
         self._jobs = LeasedJobs(
             company=company,
             store=store,
@@ -105,11 +99,11 @@ class JobManager(StoredJobs):
             lease_seconds=lease_seconds,
             observer=observer or Observer(),
         )
-        self._conclusions = Conclusions(self._jobs)
-        self._page_locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
-        self._keeper = LeaseKeeper(self._jobs)
-        poller = Poller(self._jobs, submitter, random=random, decoder_of=self._decoder)
-        self._work = BackgroundWork(self._jobs, poller=poller, keeper=self._keeper, conclusions=self._conclusions)
+        decoder = partial(decoder_for, known=decoder_of)
+        poller = Poller(self._jobs, submitter, random=random, decoder_of=decoder)
+        self._work = BackgroundWork(self._jobs, poller, name=repr(self))
+        self._submission = partial(Submission, submitter=submitter, jobs=self._jobs, conclusions=self._work.conclusions)
+        self._handles = JobHandles(self, submission=self._submission, alive=self._work.start, decoder_of=decoder)
 
     @property
     def poll_share(self) -> float:
@@ -203,7 +197,7 @@ class JobManager(StoredJobs):
             'Done'
         """
         _check(operation, reference=reference, notify=notify, deadline_seconds=deadline_seconds, document=document)
-        self._start()
+        self._work.start()
         submission = self._submission(
             reference=reference,
             notify=notify,
@@ -211,13 +205,7 @@ class JobManager(StoredJobs):
             deadline_seconds=deadline_seconds,
             ordering_key=document,
         )
-        if isinstance(operation, Listing):
-            job = submit_list(operation, submission, alive=self._start, locks=self._page_locks)
-            await job.open()
-            return job
-        submitted = await submission.submit(operation)
-        submitted.raise_failure(operation.decode)
-        return Job(self, submitted.record.id, operation.decode)
+        return await self._handles.submit(operation, submission)
 
     async def submit_many(
         self,
@@ -253,7 +241,7 @@ class JobManager(StoredJobs):
         for operation in chosen:
             _check(operation, reference=reference, notify=notify, deadline_seconds=deadline_seconds, takes_lists=False)
         expect_count("at_once", at_once)
-        self._start()
+        self._work.start()
         submission = self._submission(
             reference=reference,
             notify=notify,
@@ -261,8 +249,7 @@ class JobManager(StoredJobs):
             deadline_seconds=deadline_seconds,
             limiter=anyio.CapacityLimiter(at_once),
         )
-        submitted = await submit_batch(submission, chosen)
-        return [Job(self, each.record.id, operation.decode) for each, operation in zip(submitted, chosen, strict=True)]
+        return await self._handles.submit_many(chosen, submission)
 
     @overload
     async def get(self, own_id: str) -> Job[Any]: ...
@@ -290,13 +277,7 @@ class JobManager(StoredJobs):
         expect("own_id", own_id, str)
         if operation is not None:
             _check(operation)
-        record = await self._find(own_id)
-        if isinstance(operation, Listing):
-            submission = self._submission(
-                reference=record.reference, notify=record.notify, deadline_seconds=record.deadline_seconds
-            )
-            return find_list(operation, record, submission, alive=self._start, locks=self._page_locks)
-        return Job(self, record.id, self._decoder(record) if operation is None else operation.decode)
+        return self._handles.of(await self._find(own_id), operation)
 
     async def from_token(self, token: str) -> Job[Any]:
         """Return a handle from `job.token`."""
@@ -312,9 +293,8 @@ class JobManager(StoredJobs):
         """Wait until a job is settled, following it here unless another process does; see `Job.wait`."""
         expect("own_id", own_id, str)
         expect_seconds("timeout_seconds", timeout_seconds, zero=True)
-        self._start()
         return await wait_for_end(
-            self._jobs, own_id, timeout_seconds=timeout_seconds, until_certain=until_certain, alive=self._start
+            self._jobs, own_id, timeout_seconds=timeout_seconds, until_certain=until_certain, alive=self._work.start
         )
 
     async def resume(self) -> Sequence[Job[Any]]:
@@ -323,16 +303,15 @@ class JobManager(StoredJobs):
         An intent found so is uncertain (or was certainly never sent). Jobs of a process that died moments ago are
         free when its leases expire; `run` claims those too.
         """
-        self._start()
-        records = [leased.record for leased in await self._jobs.take_over(None)]
-        return [Job(self, record.id, self._decoder(record)) for record in records]
+        self._work.start()
+        return [self._handles.of(leased.record) for leased in await self._jobs.take_over(None)]
 
     async def run(self) -> None:
         """Claim and follow all jobs of this company, now and later, until the task is cancelled.
 
         Several processes may do so on one PostgreSQL; each job is followed by one of them at a time.
         """
-        await self._keeper.take_over_all(alive=self._start)
+        await self._work.keeper.take_over_all(alive=self._work.start)
 
     async def settle(
         self, own_id: str, *, outcome: Outcome | None = None, job_id: str | None = None, note: str = ""
@@ -353,7 +332,7 @@ class JobManager(StoredJobs):
         """
         expect("own_id", own_id, str)
         event = event_of(outcome=outcome, job_id=job_id, note=note, at=self._clock.utc_now())
-        self._start()
+        self._work.start()
         return await settle(self._jobs, own_id, event)
 
     async def forget(self, own_id: str) -> None:
@@ -363,28 +342,12 @@ class JobManager(StoredJobs):
 
     async def hint(self, *, own_id: str | None, job_ids: tuple[str, ...], at: datetime) -> None:
         """Store the ids of a webhook as hints, and poll at once those jobs that are followed here."""
-        await self._keeper.apply_hints(await self._store.hint(own_id=own_id, job_ids=job_ids, at=at))
+        await self._work.keeper.apply_hints(await self._store.hint(own_id=own_id, job_ids=job_ids, at=at))
 
     def submission(self, *, reference: str | None) -> Submission:
         """Return what submits operations under ids of the caller's choice: for those who write the id down first."""
-        self._start()
+        self._work.start()
         return self._submission(reference=reference)
-
-    @property
-    def store(self) -> JobStore:
-        """Where the jobs are kept."""
-        return self._store
-
-    def _submission(self, **options: Any) -> Submission:
-        return Submission(submitter=self._submitter, jobs=self._jobs, conclusions=self._conclusions, **options)
-
-    def _decoder(self, record: JobRecord) -> Callable[[Response], Any]:
-        found = None if self._decoder_of is None else self._decoder_of(record.operation.id)
-        return found or plain_json
-
-    def _start(self) -> None:
-        """Start to follow jobs, on first use."""
-        self._work.start(name=repr(self))
 
 
 def _check(

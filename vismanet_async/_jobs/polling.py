@@ -1,4 +1,4 @@
-"""`Poller`: polls leased jobs when they are due, and stores the answers.
+"""`Poller`: polls leased jobs when they are due, and stores the answers; `PollReply`: what an answer means.
 
 Each poll is stored before it is sent, so that a restart cannot forget it, and its answer before the next poll.
 """
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from vismanet_async._jobs.leased_jobs import LeasedJobs
     from vismanet_async._jobs.store import Leased
 
-__all__ = ["Poller"]
+__all__ = ["PollReply", "Poller"]
 
 _AT_ONCE: Final = 8
 _KEPT_STAMPS: Final = 8
@@ -51,12 +51,16 @@ _CLOCKS_DIFFER_BY: Final = timedelta(minutes=10)
 _log = logging.getLogger("vismanet_async.jobs")
 
 
-@attrs.frozen
-class _Reply:
-    """The outcome of one request: an answer, or a failure of the transport."""
+@attrs.frozen(kw_only=True)
+class PollReply:
+    """What one request about a job brought, and what that means. Pure: it has the time at which it came."""
 
-    answer: Answer | None
+    at: datetime
+    server_at: datetime | None
+    """By the server's clock, where an answer has told it."""
+    answer: Answer | None = None
     failure: VismaNetError | None = None
+    """Of the transport, which then brought no answer."""
 
     @property
     def status(self) -> int | None:
@@ -70,6 +74,74 @@ class _Reply:
     @property
     def refused(self) -> bool:
         return self.status is not None and self.status in _CLIENT_ERRORS
+
+    def state(self) -> Polled | Vanished | Unreadable:
+        """Return what it says of a job's state."""
+        unreadable = partial(Unreadable, at=self.at, server_at=self.server_at)
+        if self.answer is None:
+            return unreadable(reason=f"its state could not be read: {self.failure}")
+        if self.answer.status in _GONE:
+            return Vanished(at=self.at, server_at=self.server_at, status_code=self.answer.status)
+        if self.answer.status != _OK:
+            problem = read_problem(self.answer.headers, self.answer.body)
+            return unreadable(reason=f"its state was answered with {self.answer.status} {problem.detail}")
+        try:
+            document = StateDocument.read(self.answer.body)
+        except (ValueError, RecursionError):
+            return unreadable(reason="its state was answered with something else than a state document")
+        return Polled(at=self.at, server_at=self.server_at, document=document)
+
+    def result(self, document: StateDocument) -> JobResult:
+        """Return what is stored of the executed request, by the state document that came with this."""
+        return JobResult(
+            status_code=document.status_code,
+            state_document=None if self.answer is None else kept_document(self.answer.body),
+            headers=kept_headers(document.response_headers),
+            read_at=self.at,
+        )
+
+    def content(
+        self, record: JobRecord, kept: JobResult, *, decode: Callable[[Response], Any]
+    ) -> tuple[JobResult | None, bool]:
+        """Return the result with a job's content, None if this shows none; and whether asking again is of no use."""
+        if self.answer is None or self.answer.status not in _READ:
+            return None, self.status in _GONE and not self.is_young_404(record)
+        result = attrs.evolve(kept, content=self.answer.body, read_at=self.at)
+        final = self.answer.status != _OK or is_answer(record, result, headers=self.answer.headers, decode=decode)
+        return result if final or self.answer.body.strip() else None, final
+
+    def is_young_404(self, record: JobRecord) -> bool:
+        """Return whether it is a 404 so early that the server may not know the job, or the content that is due, yet."""
+        if self.status != _NOT_FOUND:
+            return False
+        if not record.content_due:
+            age = age_at(record, self.state())
+            if age is None:  # an answer without a time: ours is all that there is
+                age = self.at - (record.submitted_at or record.created_at)
+            return age < _KNOWN_AFTER
+        # asked for the first time lately, or ended lately by the server's own clock: ours may have been wrong then
+        young = timedelta(0) <= self.at - record.content_asked[0] < _KNOWN_AFTER
+        if self.server_at is not None and record.finished_at is not None:
+            young = young or self.server_at - record.finished_at < _KNOWN_AFTER
+        return young
+
+    def is_of(self, record: JobRecord, job_id: str) -> bool | None:
+        """Return whether the state is this job's: same id, same path, not older than its request; None if not known."""
+        said = self.state()
+        if not isinstance(said, Polled):
+            return False if isinstance(said, Vanished) or self.status == _FORBIDDEN else None
+        document = said.document
+        if document.job_id is not None and document.job_id.casefold() != job_id.casefold():
+            return False
+        if document.original_uri is not None:
+            try:
+                path = unquote(urlsplit(document.original_uri).path).casefold()
+            except ValueError:  # no address at all
+                return False
+            if not path.endswith(unquote(record.operation.path).casefold()):
+                return False
+        began = record.sending_at or record.created_at
+        return document.received_at is None or document.received_at >= began - _CLOCKS_DIFFER_BY
 
 
 class Poller:
@@ -169,14 +241,14 @@ class Poller:
         if leased is None:
             return
         record = self._mark_polled(leased.record, "content_asked" if leased.record.content_due else "state_asked", 1)
+        reply = self._reply()
         if record.job_id is not None:
-            event = Unreadable(at=self._jobs.clock.utc_now(), server_at=self._server_now(), reason=reason)
-            record = advance(record, event)
+            record = advance(record, Unreadable(at=reply.at, server_at=reply.server_at, reason=reason))
         leased = await self._jobs.save(leased, record)
         if record.settled:
             await self._jobs.finish(leased)
         else:
-            self._reschedule(own_id, _Reply(None))
+            self._reschedule(record, reply)
 
     async def _ask_what_is_due(self, leased: Leased) -> None:
         if leased.record.job_id is None:
@@ -191,44 +263,19 @@ class Poller:
 
     async def _ask_state(self, leased: Leased) -> Leased:
         leased = await self._mark_polling(leased)
-        reply = await self._reply(self._submitter.state(leased.record.job_id or ""))
-        event, body = self._read_state(reply)
+        reply = await self._answered(self._submitter.state(leased.record.job_id or ""))
+        event: Event = reply.state()
         record = self._mark_polled(leased.record, "state_asked", reply.times)
-        young = self._is_young_404(event, record)
-        if young:
+        if reply.is_young_404(record):
             reason = "the server does not know the job (404) yet, or any more"
             event = Unreadable(at=event.at, server_at=event.server_at, reason=reason)
-        leased, read = await self._apply_poll(leased, record, event, body, times=reply.times)
-        if not read and leased.record.id in self._jobs:
-            self._reschedule(leased.record.id, reply, young_404=len(record.state_asked) if young else 0)
+        leased, read = await self._apply_poll(leased, record, event, reply)
+        if not read and record.id in self._jobs:
+            self._reschedule(record, reply)
         return leased
 
-    def _is_young_404(self, event: Event, record: JobRecord) -> bool:
-        if not isinstance(event, Vanished) or event.status_code != _NOT_FOUND:
-            return False
-        age = age_at(record, event)
-        if age is None:  # an answer without a time: ours is all that there is
-            age = event.at - (record.submitted_at or record.created_at)
-        return age < _KNOWN_AFTER
-
-    def _read_state(self, reply: _Reply) -> tuple[Event, bytes]:
-        at, server_at, answer = self._jobs.clock.utc_now(), self._server_now(), reply.answer
-        unreadable = partial(Unreadable, at=at, server_at=server_at)
-        if answer is None:
-            return unreadable(reason=f"its state could not be read: {reply.failure}"), b""
-        if answer.status in _GONE:
-            return Vanished(at=at, server_at=server_at, status_code=answer.status), b""
-        if answer.status != _OK:
-            problem = read_problem(answer.headers, answer.body)
-            return unreadable(reason=f"its state was answered with {answer.status} {problem.detail}"), b""
-        try:
-            document = StateDocument.read(answer.body)
-        except (ValueError, RecursionError):
-            return unreadable(reason="its state was answered with something else than a state document"), b""
-        return Polled(at=at, server_at=server_at, document=document), answer.body
-
     async def _apply_poll(
-        self, leased: Leased, record: JobRecord, event: Event, body: bytes, *, times: int
+        self, leased: Leased, record: JobRecord, event: Event, reply: PollReply
     ) -> tuple[Leased, bool]:
         """Store what a poll returned; schedule the next one unless the state could not be read."""
         try:
@@ -236,11 +283,11 @@ class Poller:
         except TransitionError as error:
             event = Unreadable(at=event.at, server_at=event.server_at, reason=str(error))
             after = advance(record, event)
-        if self._deadline_passed(after):
+        if after.deadline_at is not None and self._jobs.clock.utc_now() >= after.deadline_at:
             after = advance(after, DeadlinePassed(at=event.at))
         result: JobResult | None = None
         if isinstance(event, Polled) and event.document.done:
-            result = self._result_of(event.document, body)
+            result = reply.result(event.document)
             if after.state is State.SUCCEEDED:
                 judgement = judge(record, result, decode=self._decoder_of(record))
                 after = advance(record, attrs.evolve(event, judgement=judgement))
@@ -250,53 +297,30 @@ class Poller:
         elif after.content_due:
             self._jobs.switch_to_content(after)
         elif isinstance(event, Polled):
-            self._jobs.schedule.pending(record.id, self._jobs.clock.monotonic(), times=times)
+            self._jobs.schedule.pending(record.id, self._jobs.clock.monotonic(), times=reply.times)
         return leased, isinstance(event, Polled)
-
-    def _deadline_passed(self, record: JobRecord) -> bool:
-        return record.deadline_at is not None and self._jobs.clock.utc_now() >= record.deadline_at
-
-    def _result_of(self, document: StateDocument, body: bytes) -> JobResult:
-        return JobResult(
-            status_code=document.status_code,
-            state_document=kept_document(body),
-            headers=kept_headers(document.response_headers),
-            read_at=self._jobs.clock.utc_now(),
-        )
 
     # -- its content -----------------------------------------------------------------------------------------------
 
     async def _ask_content(self, leased: Leased) -> None:
         leased = await self._mark_polling(leased)
-        reply = await self._reply(self._submitter.content(leased.record.job_id or ""))
+        reply = await self._answered(self._submitter.content(leased.record.job_id or ""))
         record = self._mark_polled(leased.record, "content_asked", reply.times)
-        at = self._jobs.clock.utc_now()
         kept = await self._jobs.store.result(record.id)
-        kept = kept or JobResult(status_code=record.status_code or 0, read_at=at)
-        server_at = self._server_now()
-        # asked for the first time lately, or ended lately by the server's own clock: ours may have been wrong then
-        young = timedelta(0) <= at - record.content_asked[0] < _KNOWN_AFTER
-        if server_at is not None and record.finished_at is not None:
-            young = young or server_at - record.finished_at < _KNOWN_AFTER
-        young = young and reply.status == _NOT_FOUND
-        result, final = None, reply.status in _GONE and not young
-        if reply.answer is not None and reply.status in _READ:
-            result = attrs.evolve(kept, content=reply.answer.body, read_at=at)
-            decode = self._decoder_of(record)
-            final = reply.status != _OK or is_answer(record, result, headers=reply.answer.headers, decode=decode)
-            if not final and not reply.answer.body.strip():
-                result = None  # a blank shows nothing, also when it is given up
+        kept = kept or JobResult(status_code=record.status_code or 0, read_at=reply.at)
+        result, final = reply.content(record, kept, decode=self._decoder_of(record))
         after = record
         if not final:
-            after = advance(record, Unreadable(at=at, server_at=server_at, reason="its content could not be read"))
+            reason = "its content could not be read"
+            after = advance(record, Unreadable(at=reply.at, server_at=reply.server_at, reason=reason))
             final = not after.content_due
         if final:
-            after = self._judged(record, result or kept, missing=result is None, at=at)
+            after = self._judged(record, result or kept, missing=result is None, at=reply.at)
         leased = await self._jobs.save(leased, after, result=result if final else None)
         if final:
             await self._jobs.finish(leased)
         else:
-            self._reschedule(record.id, reply, young_404=len(record.content_asked) if young else 0)
+            self._reschedule(record, reply)
 
     def _judged(self, record: JobRecord, result: JobResult, *, missing: bool, at: datetime) -> JobRecord:
         """Return the record with the outcome that the content shows, or what is known without the content."""
@@ -314,19 +338,19 @@ class Poller:
             return
         job_id = leased.record.candidates[0]
         leased = await self._mark_polling(leased)
-        reply = await self._reply(self._submitter.state(job_id))
-        event, body = self._read_state(reply)
+        reply = await self._answered(self._submitter.state(job_id))
         record = self._mark_polled(leased.record, "state_asked", reply.times)
-        if isinstance(event, Polled) and _is_of(record, event.document, job_id):
-            found = advance(record, Found(at=event.at, job_id=job_id))
+        is_own = reply.is_of(record, job_id)
+        if is_own:
+            found = advance(record, Found(at=reply.at, job_id=job_id))
             with suppress(JobIdTaken):  # another job has it: it is not this one's
-                leased, _ = await self._apply_poll(leased, found, event, body, times=reply.times)
+                leased, _ = await self._apply_poll(leased, found, reply.state(), reply)
                 if leased.record.content_due:
                     await self._ask_content(leased)
                 return
-        elif not isinstance(event, Polled | Vanished) and reply.status != _FORBIDDEN:
+        elif is_own is None:
             await self._jobs.save(leased, record)
-            self._reschedule(record.id, reply)
+            self._reschedule(record, reply)
             return
         await self._try_the_next(await self._jobs.save(leased, record), job_id)
 
@@ -356,14 +380,18 @@ class Poller:
             return attrs.evolve(record, unanswered=False, state_asked=asked)
         return attrs.evolve(record, unanswered=False, content_asked=asked)
 
-    async def _reply(self, asking: Awaitable[Answer]) -> _Reply:
+    async def _answered(self, asking: Awaitable[Answer]) -> PollReply:
         try:
             answer = await asking
         except VismaNetError as error:
-            return _Reply(None, error)
+            return self._reply(failure=error)
         if (told := http_date(answer.headers.get("Date"))) is not None:
             self._server_told = told, self._jobs.clock.monotonic()
-        return _Reply(answer)
+        return self._reply(answer)
+
+    def _reply(self, answer: Answer | None = None, *, failure: VismaNetError | None = None) -> PollReply:
+        at, server_at = self._jobs.clock.utc_now(), self._server_now()
+        return PollReply(at=at, server_at=server_at, answer=answer, failure=failure)
 
     def _server_now(self) -> datetime | None:
         """Return the time by the server's clock; None before the first answer that told it."""
@@ -372,37 +400,21 @@ class Poller:
         told, when = self._server_told
         return told + timedelta(seconds=self._jobs.clock.monotonic() - when)
 
-    def _reschedule(self, own_id: str, reply: _Reply, *, young_404: int = 0) -> None:
-        """Schedule another attempt for what could not be read.
-
-        Args:
-            own_id: the job.
-            reply: the outcome of this attempt.
-            young_404: how often it was asked for in all, if the answer is a 404 that may be too early; else 0.
-        """
-        now = self._jobs.clock.monotonic()
-        if young_404:
+    def _reschedule(self, record: JobRecord, reply: PollReply) -> None:
+        """Schedule another attempt for what could not be read."""
+        now, schedule, young = self._jobs.clock.monotonic(), self._jobs.schedule, reply.is_young_404(record)
+        wait = 0.0
+        if young:
             # once soon, then after a while: a failed request may be repeated twice in five minutes (docs/facts.md 3.5)
-            wait = None if young_404 == 1 else _KNOWN_AFTER.total_seconds()
-            self._jobs.schedule.fault(
-                own_id, now, randomness=self._random(), times=reply.times, at_least_seconds=wait or 0.0
-            )
-            return
-        if isinstance(reply.failure, RateLimited):
-            self._jobs.schedule.budget.pause(now + (reply.failure.retry_after_seconds or 0.0))
-        self._jobs.schedule.fault(own_id, now, randomness=self._random(), refused=reply.refused, times=reply.times)
-
-
-def _is_of(record: JobRecord, document: StateDocument, job_id: str) -> bool:
-    """Return whether a state document is of this job: same id, same path, not older than its request."""
-    if document.job_id is not None and document.job_id.casefold() != job_id.casefold():
-        return False
-    if document.original_uri is not None:
-        try:
-            path = unquote(urlsplit(document.original_uri).path).casefold()
-        except ValueError:  # no address at all
-            return False
-        if not path.endswith(unquote(record.operation.path).casefold()):
-            return False
-    began = record.sending_at or record.created_at
-    return document.received_at is None or document.received_at >= began - _CLOCKS_DIFFER_BY
+            asked = record.content_asked if record.content_due else record.state_asked
+            wait = 0.0 if len(asked) == 1 else _KNOWN_AFTER.total_seconds()
+        elif isinstance(reply.failure, RateLimited):
+            schedule.budget.pause(now + (reply.failure.retry_after_seconds or 0.0))
+        schedule.fault(
+            record.id,
+            now,
+            randomness=self._random(),
+            refused=reply.refused and not young,
+            times=reply.times,
+            at_least_seconds=wait,
+        )

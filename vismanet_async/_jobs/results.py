@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._jobs.core.records import JobRecord, JobResult
 
-__all__ = ["error_of", "is_answer", "judge", "kept_document", "kept_headers", "plain_json", "value_of"]
+__all__ = ["decoder_for", "error_of", "is_answer", "judge", "kept_document", "kept_headers", "plain_json", "value_of"]
 
 _NOT_KEPT: Final = frozenset({"set-cookie", "authorization"})
 """Response headers that are not stored."""
@@ -167,6 +167,13 @@ def _announced(result: JobResult) -> bool:
 
 def _acts(record: JobRecord) -> bool:
     return not record.operation.custom and "/action/" in record.operation.path.casefold()
+
+
+def decoder_for(
+    record: JobRecord, *, known: Callable[[str], Callable[[Response], Any] | None] | None
+) -> Callable[[Response], Any]:
+    """Return what reads a job's answer: the decoder known by its operation's catalog id, or else `plain_json`."""
+    return (known and known(record.operation.id)) or plain_json
 
 
 def plain_json(response: Response) -> Any:

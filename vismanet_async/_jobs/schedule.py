@@ -20,20 +20,17 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import attrs
 
-from vismanet_async._jobs.duration_stats import Arrivals, RunTimes
+from vismanet_async._jobs.duration_stats import PollDemand
 from vismanet_async._jobs.poll_budget import PollBudget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["Rules", "Schedule", "earliest"]
-
-_FORECAST_SECONDS: Final = 5.0
-"""How long a forecast is reused."""
 
 
 @attrs.frozen(kw_only=True)
@@ -103,7 +100,6 @@ class _Followed:
     seen_until: float = 0.0
     """The age up to which it was seen running."""
     safety_polls: int = 0
-    weight: float = 0.0
     due_at: float = 0.0
     version: int = 0
 
@@ -118,14 +114,10 @@ class Schedule:
     def __init__(self, *, rules: Rules | None = None) -> None:
         self.rules = rules or Rules()
         self.budget = PollBudget(self.rules)
+        self._demand = PollDemand()
         self._jobs: dict[str, _Followed] = {}
-        self._run_times: dict[str, RunTimes] = {}
-        self._arrivals: dict[str, Arrivals] = {}
-        self._forecast = 0.0
-        self._forecast_until = -math.inf
         self._queue: list[tuple[float, int, str]] = []
         self._urgent: list[tuple[float, int, str]] = []
-        self._weights = 0.0
         self._versions = 0
 
     def __len__(self) -> int:
@@ -188,7 +180,7 @@ class Schedule:
         )
         self._jobs[key] = followed
         if not webhook:
-            self._arrivals.setdefault(operation, Arrivals()).add(began_at)
+            self._demand.arrivals[operation].add(began_at)
         self._plan(followed, now)
 
     def remove(self, key: str, *, ran_seconds: float | None = None) -> None:
@@ -201,9 +193,9 @@ class Schedule:
         followed = self._jobs.pop(key, None)
         if followed is None:
             return
-        self._weigh(followed, 0.0)
+        self._demand.weigh(key, 0.0)
         if ran_seconds is not None:
-            run_times = self._known(followed.operation)
+            run_times = self._demand.run_times[followed.operation]
             run_times.ran(min(followed.seen_until, ran_seconds), ran_seconds)
             run_times.ended(ran_seconds)
 
@@ -226,10 +218,7 @@ class Schedule:
 
     def know(self, operation: str, seconds: Iterable[float]) -> None:
         """Record run times that were learned earlier."""
-        run_times = self._known(operation)
-        for value in seconds:
-            run_times.ran(0.0, value)
-            run_times.ended(value)
+        self._demand.run_times[operation].know(seconds)
 
     def observe(self, *, now: float, remaining: int, resets_at: float) -> None:
         """Record what an answer says about the quota; jobs that waited for want of knowing it are planned anew."""
@@ -243,7 +232,7 @@ class Schedule:
             if not (followed.in_flight or followed.urgent or self._relies_on_webhook(followed, now))
         ]
         for followed in waiting:
-            self._weigh(followed, 0.0)
+            self._demand.weigh(followed.key, 0.0)
         for followed in sorted(waiting, key=lambda followed: followed.due_at):
             self._plan(followed, now)
 
@@ -290,7 +279,7 @@ class Schedule:
         if followed is not None:
             followed.faults = 0
             age = max(now - followed.began_at, followed.seen_until)
-            self._known(followed.operation).ran(followed.seen_until, age)
+            self._demand.run_times[followed.operation].ran(followed.seen_until, age)
             followed.seen_until = age
             self._plan(followed, now)
 
@@ -355,7 +344,7 @@ class Schedule:
         return followed.webhook and not (hinted and now < followed.anchor + self.rules.window_seconds)
 
     def _safety_net(self, followed: _Followed, now: float) -> float:
-        self._weigh(followed, 0.0)
+        self._demand.weigh(followed.key, 0.0)
         if followed.missed:
             followed.missed = False
             return now
@@ -365,7 +354,7 @@ class Schedule:
 
     def _wish(self, followed: _Followed, now: float) -> float:
         """Return when to poll next: as densely as its age allows, or as rarely as the quota demands."""
-        run_times = self._known(followed.operation)
+        run_times = self._demand.run_times[followed.operation]
         gaps = self.rules.first_gaps_seconds
         at = followed.anchor + gaps[0]
         if followed.anchor == followed.began_at:
@@ -373,10 +362,10 @@ class Schedule:
         # gaps count from the last poll, not from now: restarts in quick succession must not put it off for ever
         last = max(followed.anchor, followed.last_at)
         age = max(0.0, last - followed.began_at)
-        self._weigh(followed, run_times.weight(age))
-        effort = max(self._weights, self._expected(now)) / self.budget.rate(now)
+        self._demand.weigh(followed.key, run_times.weight(age))
+        effort = self._demand.total(now) / self.budget.rate(now)
         scarce = min(run_times.stretch(age, effort), 2.5 * len(self._jobs) / self.budget.rate(now))
-        self._weigh(followed, effort / scarce)
+        self._demand.weigh(followed.key, effort / scarce)
         if at <= last:
             for gap in gaps[1:]:
                 at += gap
@@ -387,23 +376,6 @@ class Schedule:
         # what is used up now is there again after the reset
         due = max(at, last + scarce)
         return min(due, max(self.budget.resets_at, at)) if now < self.budget.resets_at else due
-
-    def _known(self, operation: str) -> RunTimes:
-        return self._run_times.setdefault(operation, RunTimes())
-
-    def _weigh(self, followed: _Followed, weight: float) -> None:
-        self._weights += weight - followed.weight
-        followed.weight = weight
-        if not self._jobs:
-            self._weights = 0.0
-
-    def _expected(self, now: float) -> float:
-        """Return the total weight of the jobs that will be open at the recent arrival rate."""
-        if now >= self._forecast_until:
-            flows = ((self._known(name), each.per_second(now)) for name, each in self._arrivals.items())
-            self._forecast = sum(flow * run_times.life() for run_times, flow in flows if flow)
-            self._forecast_until = now + _FORECAST_SECONDS
-        return self._forecast
 
     def _put(self, followed: _Followed, due_at: float) -> None:
         self._versions += 1

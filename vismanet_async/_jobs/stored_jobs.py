@@ -28,6 +28,11 @@ class StoredJobs:
         self._store = store
         self._clock = clock
 
+    @property
+    def store(self) -> JobStore:
+        """Where the jobs are kept."""
+        return self._store
+
     async def list(
         self, *, states: Collection[State] | None = None, reference: str | None = None, limit: int = 1000
     ) -> Sequence[JobRecord]:

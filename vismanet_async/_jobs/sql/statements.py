@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
 
-__all__ = ["UNSETTLED", "claim", "is_among", "latest_run_times", "most", "predecessor", "upsert"]
+    from vismanet_async._jobs.store import Leased
+
+__all__ = ["UNSETTLED", "claim", "is_among", "latest_run_times", "most", "predecessor", "renew", "upsert", "write"]
 
 _AT_ONCE: Final = 1000
 _CLOCKS_DIFFER_BY: Final = timedelta(minutes=10)
@@ -71,6 +73,20 @@ def claim(
         .values(owner=owner, lease_until=until.timestamp(), fence=columns.fence + 1)
         .returning(*columns)
     )
+
+
+def renew(*, owner: str, now: datetime, until: datetime) -> sa.Executable:
+    """Return the statement that prolongs an owner's leases that have not expired, and returns the ids of their jobs."""
+    current = (JOBS.c.owner == owner) & (JOBS.c.lease_until >= now.timestamp())
+    return sa.update(JOBS).where(current).values(lease_until=until.timestamp()).returning(JOBS.c.id)
+
+
+def write(leased: Leased, values: Mapping[str, Any]) -> sa.Executable:
+    """Return the statement that changes a job under its current lease, and no row under one that was lost."""
+    same_lease = (
+        (JOBS.c.id == leased.record.id) & (JOBS.c.owner == leased.owner) & (JOBS.c.fence == leased.fencing_token)
+    )
+    return sa.update(JOBS).where(same_lease).values(**values)
 
 
 def predecessor(own_id: str) -> sa.Executable:

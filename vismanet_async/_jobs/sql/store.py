@@ -149,12 +149,7 @@ class SqlStore:
     @run_to_completion
     async def renew(self, *, owner: str, now: datetime, until: datetime) -> frozenset[str]:
         """Renew all leases of an owner that have not expired."""
-        statement = (
-            sa.update(JOBS)
-            .where(JOBS.c.owner == owner, JOBS.c.lease_until >= now.timestamp())
-            .values(lease_until=until.timestamp())
-            .returning(JOBS.c.id)
-        )
+        statement = statements.renew(owner=owner, now=now, until=until)
         async with self._transaction() as connection:
             return frozenset((await connection.execute(statement)).scalars())
 
@@ -233,12 +228,12 @@ class SqlStore:
     @run_to_completion
     async def get(self, own_id: str) -> JobRecord | None:
         """Return a record by our own id."""
-        return await self._one(JOBS.c.id == own_id)
+        return await self._one(sa.select(JOBS).where(JOBS.c.id == own_id))
 
     @run_to_completion
     async def find(self, *, company: str, job_id: str) -> JobRecord | None:
         """Return a record by the server's id."""
-        return await self._one((JOBS.c.company == company) & (JOBS.c.job_id == job_id))
+        return await self._one(sa.select(JOBS).where(JOBS.c.company == company, JOBS.c.job_id == job_id))
 
     @run_to_completion
     async def select(
@@ -266,9 +261,7 @@ class SqlStore:
     @run_to_completion
     async def predecessor(self, own_id: str) -> JobRecord | None:
         """Return the oldest unsettled job with the same ordering key that was stored before this one."""
-        async with self._transaction() as connection:
-            row = (await connection.execute(statements.predecessor(own_id))).mappings().one_or_none()
-        return None if row is None else to_record(row)
+        return await self._one(statements.predecessor(own_id))
 
     @run_to_completion
     async def result(self, own_id: str) -> JobResult | None:
@@ -325,10 +318,7 @@ class SqlStore:
         return self._database.transaction(migrate)
 
     async def _write(self, connection: AsyncConnection, leased: Leased, values: Mapping[str, Any]) -> None:
-        same_lease = (
-            (JOBS.c.id == leased.record.id) & (JOBS.c.owner == leased.owner) & (JOBS.c.fence == leased.fencing_token)
-        )
-        written = await connection.execute(sa.update(JOBS).where(same_lease).values(**values))
+        written = await connection.execute(statements.write(leased, values))
         if written.rowcount != 1:
             raise LeaseLost(
                 f"another process has taken job {leased.record.id} over, or it was forgotten: this write was refused "
@@ -338,9 +328,9 @@ class SqlStore:
     def _among(self, column: sa.Column[Any], values: Collection[str]) -> sa.ColumnElement[bool]:
         return statements.is_among(column, values, sqlite=self._sqlite)
 
-    async def _one(self, condition: sa.ColumnElement[bool]) -> JobRecord | None:
+    async def _one(self, statement: sa.Executable) -> JobRecord | None:
         async with self._transaction() as connection:
-            row = (await connection.execute(sa.select(JOBS).where(condition))).mappings().one_or_none()
+            row = (await connection.execute(statement)).mappings().one_or_none()
         return None if row is None else to_record(row)
 
 
