@@ -102,7 +102,7 @@ class SqlStore:
                 # numbers are assigned at insertion and visible at commit: one writer a key keeps both in one order
                 key = f"{record.company}\n{record.document}"
                 await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 0))))
-            await connection.execute(sa.insert(JOBS).values(**values))
+            await connection.execute(sa.insert(JOBS), values)
         return Leased(record=record, owner=owner, fencing_token=1)
 
     @run_to_completion
@@ -228,12 +228,12 @@ class SqlStore:
     @run_to_completion
     async def get(self, own_id: str) -> JobRecord | None:
         """Return a record by our own id."""
-        return await self._one(sa.select(JOBS).where(JOBS.c.id == own_id))
+        return await self._one(statements.JOB.where(JOBS.c.id == own_id))
 
     @run_to_completion
     async def find(self, *, company: str, job_id: str) -> JobRecord | None:
         """Return a record by the server's id."""
-        return await self._one(sa.select(JOBS).where(JOBS.c.company == company, JOBS.c.job_id == job_id))
+        return await self._one(statements.JOB.where(JOBS.c.company == company, JOBS.c.job_id == job_id))
 
     @run_to_completion
     async def select(
@@ -246,7 +246,7 @@ class SqlStore:
         limit: int | None = None,
     ) -> Sequence[JobRecord]:
         """Return records, newest first."""
-        statement = sa.select(JOBS).where(JOBS.c.company == company)
+        statement = statements.JOB.where(JOBS.c.company == company)
         if states is not None:
             statement = statement.where(JOBS.c.state.in_([state.value for state in states]))
         if reference is not None:
@@ -318,7 +318,7 @@ class SqlStore:
         return self._database.transaction(migrate)
 
     async def _write(self, connection: AsyncConnection, leased: Leased, values: Mapping[str, Any]) -> None:
-        written = await connection.execute(statements.write(leased, values))
+        written = await connection.execute(*statements.write(leased, values))
         if written.rowcount != 1:
             raise LeaseLost(
                 f"another process has taken job {leased.record.id} over, or it was forgotten: this write was refused "
