@@ -255,11 +255,11 @@ def test_a_forked_child_is_told_to_make_its_own() -> None:
     )
 
 
-@pytest.mark.parametrize("leaving", [SystemExit(3), KeyboardInterrupt()])
+@pytest.mark.parametrize("leaving", [SystemExit(3), KeyboardInterrupt(), pytest.fail.Exception("no name")])
 def test_whoever_leaves_in_a_coroutine_of_their_own_leaves_the_others_running(
     run: Blocking, leaving: BaseException
 ) -> None:
-    """asyncio would end the loop, and with it the calls of all other threads."""
+    """What is no `Exception` would end the loop, and with it the calls of all other threads."""
     begun, end = Event(), anyio.Event()
 
     async def slow() -> str:

@@ -37,7 +37,7 @@ class _Running(Generic[T]):
     notes: list[str] = attrs.field(factory=list)
     """What its end said beside the error, such as that a write may have been executed."""
     leaving: BaseException | None = None
-    """`SystemExit` or `KeyboardInterrupt` that it raised: asyncio would end the loop, and with it what others run."""
+    """What it raised that is no `Exception`, such as `SystemExit`: the loop would end, and with it what others run."""
 
     def result(self) -> T:
         """Wait for the end, and return or raise what it brought."""
@@ -193,10 +193,10 @@ class Blocking:
         async def tracked() -> T:
             try:
                 return await make()
-            except (SystemExit, KeyboardInterrupt) as error:
-                running.leaving = error
-                return cast("T", None)  # `result` raises it
             except BaseException as error:
+                if not isinstance(error, Exception | anyio.get_cancelled_exc_class()):
+                    running.leaving = error
+                    return cast("T", None)  # `result` raises it
                 running.notes += getattr(error, "__notes__", ())
                 raise
             finally:
