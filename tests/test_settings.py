@@ -46,8 +46,35 @@ def test_one_way_to_sign_in_replaces_the_other(profile: Any) -> None:
     environ = profile('[default]\nclient_id="p"\nclient_secret="p"\ntenant_id="p"')
     by_token = Settings.load(environ=environ | {"VISMANET_TOKEN": "e"})
     assert (by_token.token, by_token.client_id, by_token.client_secret) == ("e", None, None)
+    assert by_token.tenant_id is None, "whose the token is nobody has said"
     by_client = Settings.load(environ=environ | {"VISMANET_TOKEN": "e"}, client_id="g", client_secret="g")
     assert (by_client.token, by_client.client_id, by_client.tenant_id) == (None, "g", "p")
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "given", "tenant"),
+    [
+        ('token="p"\ntenant_id="p"', {"TOKEN": "e"}, None, None),
+        ('token="p"\ntenant_id="p"', {"TOKEN": "e", "TENANT_ID": "e"}, None, "e"),
+        ('client_id="p"\ntenant_id="p"', {"TOKEN": "e"}, "g", "g"),
+        ('client_id="p"\ntenant_id="p"', {"TENANT_ID": "e"}, None, "e"),
+        ('token="p"\ntenant_id="p"', {}, "p", "p"),
+        ('token="p"', {"TENANT_ID": "e"}, "g", "g"),
+        ('tenant_id="p"', {"TOKEN": "e"}, None, "p"),
+    ],
+)
+def test_a_token_is_of_no_company_that_stands_beside_another_way_to_sign_in(
+    profile: Any, text: str, environment: dict[str, str], given: str | None, tenant: str | None
+) -> None:
+    """Its journal and its jobs would be taken for those of that company."""
+    environ = profile(f"[default]\n{text}") | {f"VISMANET_{name}": value for name, value in environment.items()}
+    assert Settings.load(environ=environ, tenant_id=given).tenant_id == tenant
+
+
+def test_a_token_is_of_one_company(profile: Any) -> None:
+    environ = profile('[default]\ntoken="p"\ntenant_id="company-a"') | {"VISMANET_TENANT_ID": "company-b"}
+    with pytest.raises(SettingsError, match=r"of the company company-a.*names company-b"):
+        Settings.load(environ=environ)
 
 
 @pytest.mark.parametrize(

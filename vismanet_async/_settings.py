@@ -60,6 +60,7 @@ SETTINGS_IN_FILES: Final = {f"{name}_file": name for name in ("client_secret", "
 _NUMBERS: Final = frozenset({"poll_share"})
 """Settings that a profile may write without quotes."""
 _CLIENT: Final = frozenset({"client_id", "client_secret"})
+_SIGN_IN: Final = _CLIENT | {"token"}
 
 
 def zone_of(value: object) -> Any:
@@ -101,7 +102,8 @@ class Settings:
         client_id: of the service application in the Developer Portal.
         client_secret: of the same.
         tenant_id: the Company tenant id (not the Customer tenant id).
-        token: a ready bearer token, instead of the three above; `tenant_id` may tell whose it is.
+        token: a ready bearer token, instead of the three above; `tenant_id` may tell whose it is. One that stands
+            beside another way to sign in which the token replaces does not.
         base_url: what stands before `/v1/...`; https, or http on loopback.
         token_url: the identity service's token endpoint.
         sales_order_url: what stands before `/api/v3/...` of the Sales Order service.
@@ -164,13 +166,35 @@ class Settings:
         keys = [*names, *SETTINGS_IN_FILES]
         environment = {name: source.get(_PREFIX + name.upper(), "").strip() for name in keys}
         values: dict[str, Any] = {}
-        for layer in (_profile(source, profile, keys), environment, given):
-            told = _with_files({name: value for name, value in layer.items() if value not in {None, ""}})
+        layers = [
+            _with_files({name: value for name, value in layer.items() if value not in {None, ""}})
+            for layer in (_profile(source, profile, keys), environment, given)
+        ]
+        for told in layers:
             # one way to sign in replaces the other, instead of mixing with it
             replaced = _CLIENT if "token" in told else {"token"} if _CLIENT & told.keys() else set()
             values = {name: value for name, value in values.items() if name not in replaced}
             values |= told
+        if "token" in values:
+            values["tenant_id"] = _tenant_of_token(layers)
         return cls(**values)
+
+
+def _tenant_of_token(layers: list[dict[str, Any]]) -> str | None:
+    """Return whose the token is: of its own layer, or named over it. Another way to sign in says nothing of that.
+
+    Raises:
+        SettingsError: it is said to be of two companies.
+    """
+    *below, last = [index for index, told in enumerate(layers) if told.keys() & _SIGN_IN]
+    told = [layer["tenant_id"] for layer in layers[last if below else 0 :] if "tenant_id" in layer]
+    own = layers[last].get("tenant_id")
+    if own is not None and told[-1] != own:
+        raise SettingsError(
+            f"the token is of the company {own}, as stands beside it, and tenant_id names {told[-1]}: a token is bound "
+            "to one company. Leave one of them out."
+        )
+    return told[-1] if told else None
 
 
 def _with_files(told: Mapping[str, Any]) -> dict[str, Any]:
