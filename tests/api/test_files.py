@@ -12,6 +12,7 @@ import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -55,6 +56,35 @@ async def test_a_path_is_sent_in_pieces_and_can_be_sent_again(tmp_path: Path) ->
         assert b'name="file"; filename="faktura \xc3\xa5.pdf"; filename*=UTF-8\'\'faktura%20%C3%A5.pdf' in head
         assert rest == PDF * 100 + f"\r\n--{boundary}--\r\n".encode()
     assert upload.body().rewindable
+
+
+@pytest.mark.parametrize(("change", "said"), [(b"more", "grew"), (b"", "shrank"), (None, "cannot be read")])
+async def test_a_file_that_changes_while_it_is_sent_never_ends_as_a_whole_one(
+    change: bytes | None, said: str, tmp_path: Path
+) -> None:
+    """A part of it would be taken for the file, or the server would wait for the rest."""
+    path = tmp_path / "run.log"
+    path.write_bytes(PDF)
+    chunks, headers = Upload(path).body().open()
+    sent = await anext(chunks)
+    if change is None:
+        path.unlink()
+    else:
+        path.write_bytes(PDF + change if change else PDF[:10])
+    with pytest.raises(RequestRefused, match=f"{said}.*nothing was attached"):
+        async for chunk in chunks:
+            sent += chunk
+    assert len(sent) < int(headers["Content-Length"])
+    if change is None:
+        with pytest.raises(RequestRefused, match=r"cannot be read.*Nothing was attached"):
+            _gone(path).body().open()
+
+
+def _gone(path: Path) -> Upload:
+    path.write_bytes(PDF)
+    upload = Upload(path)
+    path.unlink()
+    return upload
 
 
 async def test_bytes_and_streams() -> None:
@@ -280,6 +310,13 @@ async def test_hostile_names_stay_in_the_folder(name: str, kept: str, tmp_path: 
         place = await client.attachment.download("x").save(folder)
         assert place.parent == folder
     assert names_in(tmp_path) == ["inside"]
+
+
+async def test_a_name_with_more_bytes_than_a_file_system_takes_is_cut_between_letters(tmp_path: Path) -> None:
+    name = quote("å" * 190 + ".pdf")
+    client = Client(*(reply(PDF, Content_Disposition=f"attachment; filename*=UTF-8''{name}") for _ in range(2)))
+    names = [(await client.attachment.download("x").save(tmp_path)).name for _ in range(2)]
+    assert names == ["å" * 118 + ".pdf", "å" * 118 + " (2).pdf"]
 
 
 async def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:

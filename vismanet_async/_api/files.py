@@ -36,6 +36,8 @@ _PAGE: Final = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html)\b", re.IG
 _log = logging.getLogger("vismanet_async.files")
 _RESERVED_NAMES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 _NAME_CHARS: Final = 200
+_NAME_BYTES: Final = 240
+"""In a folder: file systems take 255, and a name that is taken there gets a number."""
 _DISPOSITION_CHARS: Final = 8 * 1024
 """More than any server sends; the standard library's parser takes time that grows with the square of it."""
 
@@ -48,7 +50,8 @@ class Upload:
     """A file to attach: one for each request.
 
     Args:
-        content: a path, the bytes, or an async stream of bytes. A path is read anew for each attempt, in pieces.
+        content: a path, the bytes, or an async stream of bytes. A path is read anew for each attempt, in pieces; where
+            the file grows or shrinks meanwhile, the call raises `RequestRefused`, and nothing is attached.
         name: the file's name with its extension, which the API wants; a path has one of its own.
         content_type: what the part says it is.
 
@@ -115,7 +118,7 @@ class _Multipart:
         size = self._size_bytes()
         if size is not None:
             headers["Content-Length"] = str(len(head) + size + len(tail))
-        return self._chunks(head, tail), headers
+        return self._chunks(head, tail, size), headers
 
     def _head(self, boundary: str) -> bytes:
         name = self.upload.file_name
@@ -130,21 +133,50 @@ class _Multipart:
         content = self.upload.content
         if isinstance(content, bytes):
             return len(content)
-        return content.stat().st_size if isinstance(content, Path) else None
+        if not isinstance(content, Path):
+            return None
+        try:
+            return content.stat().st_size
+        except OSError as error:
+            raise RequestRefused(f"{content} cannot be read: {error.strerror}. Nothing was attached.") from error
 
-    async def _chunks(self, head: bytes, tail: bytes) -> AsyncIterator[bytes]:
+    async def _chunks(self, head: bytes, tail: bytes, size: int | None) -> AsyncIterator[bytes]:
         content = self.upload.content
         yield head
         if isinstance(content, bytes):
             yield content
         elif isinstance(content, Path):
-            async with await anyio.open_file(content, "rb") as file:
-                while chunk := await file.read(_CHUNK_BYTES):
-                    yield chunk
+            async for chunk in _read(content, size or 0):
+                yield chunk
         else:
             async for chunk in content:
                 yield chunk
         yield tail
+
+
+async def _read(path: Path, size_bytes: int) -> AsyncIterator[bytes]:
+    """Yield what a file holds.
+
+    Raises:
+        RequestRefused: that is not as much as was announced. The request breaks off, so that the server has no whole
+            one, and nobody takes a part for the file.
+    """
+    left = size_bytes
+    try:
+        async with await anyio.open_file(path, "rb") as file:
+            while left and (chunk := await file.read(min(left, _CHUNK_BYTES))):
+                left -= len(chunk)
+                yield chunk
+            changed = bool(left or await file.read(1))
+    except OSError as error:
+        raise RequestRefused(
+            f"{path} cannot be read: {error.strerror}. The request broke off, and nothing was attached."
+        ) from error
+    if changed:
+        raise RequestRefused(
+            f"{path} {'shrank' if left else 'grew'} while it was sent. The request broke off, and nothing was "
+            "attached: attach the file again when nobody writes to it."
+        )
 
 
 # --- down ----------------------------------------------------------------------------------------------------------
@@ -384,4 +416,12 @@ def _named(disposition: str | None) -> str | None:
     message = Message()
     message["Content-Disposition"] = header_text(disposition)
     found: Any = message.get_filename()
-    return safe_name(unquote(found)) if found else None
+    return _short(safe_name(unquote(found))) if found else None
+
+
+def _short(name: str) -> str:
+    if len(name.encode()) <= _NAME_BYTES:
+        return name
+    suffix = Path(name).suffix[:20]
+    kept = Path(name).stem.encode()[: _NAME_BYTES - len(suffix.encode())].decode(errors="ignore")
+    return f"{kept}{suffix}".strip(" .")
