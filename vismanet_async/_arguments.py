@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -27,6 +28,7 @@ __all__ = [
     "expect_parts",
     "expect_seconds",
     "expect_share",
+    "is_url",
     "named_keywords",
     "not_among",
     "refuse_irregular",
@@ -53,6 +55,7 @@ _WORDS: Final[Mapping[type, str]] = {
     os.PathLike: "a path",
 }
 _KINDS: Final = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:[/\\]", re.IGNORECASE)
 _MOST: Final = 2**63 - 1
 """What every clock, file and store can count to."""
 
@@ -253,6 +256,18 @@ def _whole(text: str, encode: Callable[[str], bytes] = str.encode) -> bool:
 def _listed(kinds: tuple[type, ...]) -> str:
     words = [_WORDS.get(kind, kind.__name__) for kind in kinds]
     return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def is_url(address: str | os.PathLike[str]) -> bool:
+    """Return whether an address is a URL, also one that a `Path` has taken for the name of a file.
+
+    That name would be one below the current folder: another file in each.
+
+    Examples:
+        >>> is_url("sqlite:////srv/a.db"), is_url("sqlite:/srv/a.db"), is_url("C:/a.db"), is_url("a:b.db")
+        (True, True, False, False)
+    """
+    return _URL.match(os.fspath(address)) is not None
 
 
 def refuse_irregular(path: Path) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vismanet_async._bulk import run
+from vismanet_async._bulk import tally
 from vismanet_async._bulk.rows import MOST_PROBLEMS
 from vismanet_async._cli import load_input
 from vismanet_async._cli.load_files import LoadFiles
@@ -181,7 +181,7 @@ def test_the_exit_code_is_that_of_what_stopped_it(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: int
 ) -> None:
     """However many rows have ended without it: a summary holds the first of them only."""
-    monkeypatch.setattr(run, "MOST_PROBLEMS", MOST_PROBLEMS - others)
+    monkeypatch.setattr(tally, "MOST_PROBLEMS", MOST_PROBLEMS - others)
     shell.simulator.faults.add("status", method="POST", status=401)
     file = wrote(tmp_path / "c.jsonl", '{"k": "1", "name": "A"}\n')
     assert shell.inside("load", "customer", file, "--key", "k").returncode == 3
@@ -242,8 +242,9 @@ def test_a_load_whose_file_fails_on_the_way_tells_what_it_did(shell: Shell, tmp_
 @pytest.mark.parametrize("option", ["--report", "--journal"])
 def test_no_option_is_written_over_the_input(shell: Shell, tmp_path: Path, option: str) -> None:
     file = wrote(tmp_path / "c.csv", "k,name\n1,A\n")
-    refused = shell.inside("load", "customer", file, "--key", "k", "--journal", "postgresql://a/b#c")
-    assert (refused.returncode, "--journal takes a file" in refused.stderr) == (2, True)
+    for url in ("postgresql://a/b#c", f"sqlite:///{tmp_path}/j.sqlite"):
+        refused = shell.inside("load", "customer", file, "--key", "k", "--journal", url)
+        assert (refused.returncode, "--journal takes a file" in refused.stderr) == (2, True)
     (tmp_path / "link.csv").symlink_to(tmp_path / "c.csv")
     for path in (file, str(tmp_path / "link.csv")):
         done = shell.inside("load", "customer", file, "--key", "k", option, path)

@@ -288,7 +288,17 @@ async def test_passwords_are_masked_up_to_the_last_at_sign(address: str, shown: 
     await store.aclose()
 
 
-@pytest.mark.parametrize("address", ["a\0b", Path("a\0b"), "postgresql://u@127.0.0.1:99999/x", "~nobody-Zs9/x.db"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a\0b",
+        Path("a\0b"),
+        Path("sqlite:////srv/x.db"),
+        "sqlite:/srv/x.db",
+        "postgresql://u@127.0.0.1:99999/x",
+        "~nobody-Zs9/x.db",
+    ],
+)
 def test_addresses_that_no_store_can_have_are_refused_by_name(address: str | Path) -> None:
     with pytest.raises(SettingsError, match="job store"):
         SqlStore(address)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import anyio
 
-from vismanet_async._arguments import expect, expect_count, expect_seconds, text_of
+from vismanet_async._arguments import expect, expect_count, expect_seconds, is_url, text_of
 from vismanet_async._bulk.background import Background, Via
 from vismanet_async._bulk.deciding import BulkOptions, states_of
 from vismanet_async._bulk.intake import read_row, refuse_input
@@ -330,7 +330,7 @@ class Bulk:
             [('a', '10040')]
         """
         states = None if outcomes is None else states_of(outcomes)
-        if "://" not in os.fspath(journal) and not await anyio.Path(journal).is_file():
+        if not (is_url(journal) or await anyio.Path(journal).is_file()):
             raise RequestRefused(f"there is no journal {os.fspath(journal)}; nothing was read.")
         opened = _journal_at(journal, self._clock)
         try:
@@ -355,7 +355,7 @@ async def _earlier(
     """Open the journal of earlier runs to be read, if there is one."""
     if journal is not None:
         expect("journal", journal, str, os.PathLike, words="a path, or None")
-    if journal is None or not ("://" in os.fspath(journal) or await anyio.Path(journal).is_file()):
+    if journal is None or not (is_url(journal) or await anyio.Path(journal).is_file()):
         yield None
         return
     async with aclosing(_journal_at(journal, clock)) as opened:
@@ -376,9 +376,9 @@ def _known(company: str | None) -> str:
 def _journal_at(journal: str | os.PathLike[str], clock: Clock) -> Journal:
     expect("journal", journal, str, os.PathLike, words="a path, or a URL of PostgreSQL")
     address = os.fspath(journal)
-    if address.partition("://")[0] in {"postgresql", "postgres", "postgresql+asyncpg"}:
+    if address.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
         return SharedJournal(address, clock=clock)
-    if "://" in address or address == ":memory:":
+    if is_url(address) or address == ":memory:":
         raise RequestRefused(
             "journal takes the path of a file, or postgresql://user@host/database#NAME; nothing was sent."
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import anyio
 import attrs
 
+from vismanet_async._arguments import is_url
 from vismanet_async._cli.exit_codes import DONE, INTERRUPTED, NOT_KNOWN, SOME_FAILED, exit_code
 from vismanet_async._cli.load_progress import load_progress_shown
 from vismanet_async._cli.load_results import ResultFiles, shown_result
@@ -52,8 +53,10 @@ class RunOptions:
     """Files that are read, and not to be written."""
 
     def __attrs_post_init__(self) -> None:
-        if str(self.journal).startswith("postgresql:"):
-            raise RequestRefused("--journal takes a file: a load in PostgreSQL is run from Python; nothing was sent.")
+        if is_url(self.journal):
+            raise RequestRefused(
+                "--journal takes a file, no URL (a load in PostgreSQL is run from Python); nothing was sent."
+            )
         if self.journal.is_dir():
             raise RequestRefused(f"--journal {self.journal} is a folder: name a file; nothing was sent.")
         taken = {"--journal": self.journal, "--report": self.report}

@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from vismanet_async._arguments import is_url
 from vismanet_async._jobs.store import ForeignStore, StoreNotUsable
 from vismanet_async.errors import SettingsError
 
@@ -79,6 +80,8 @@ def parse_address(address: str | Path | None) -> URL:
     if "\0" in str(address):
         raise SettingsError("the job store's address holds a NUL character.")
     if isinstance(address, Path) or "://" not in address:
+        if is_url(address):
+            raise SettingsError("the job store's address is a URL that became a path: give it as text, with its //.")
         return sa.URL.create(_DRIVERS["sqlite"], database=_at_home(str(address)))
     try:
         parsed = sa.make_url(_escaped(address))
