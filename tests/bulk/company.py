@@ -37,10 +37,10 @@ def keys(count: int, *, first: int = 0) -> list[str]:
 
 
 @asynccontextmanager
-async def on_a_clock(clock: VirtualClock) -> AsyncIterator[tuple[Simulator, VismaNet]]:
+async def on_a_clock(clock: VirtualClock, **rows: int) -> AsyncIterator[tuple[Simulator, VismaNet]]:
     """A company and a client that both go by a virtual clock."""
     async with (
-        Simulator(rows={"customer": 1}, clock=ServerClock(clock)) as simulator,
+        Simulator(rows={"customer": 1, **rows}, clock=ServerClock(clock)) as simulator,
         VismaNet(
             StaticToken(simulator.issue_token(lifetime_seconds=1e9), tenant_id=COMPANY),
             base_url=simulator.base_url,

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from tests.bulk.company import COMPANY, executed, keys, on_a_clock, opened
 from tests.support.clock import VirtualClock
 from vismanet_async import NotFound, RequestRefused, StaticToken, VismaNet
 from vismanet_async._bulk.intake import CHUNK_ROWS
+from vismanet_async._bulk.judging import answered
+from vismanet_async._bulk.transitions import Answered, Lost
+from vismanet_async._clock import SystemClock
+from vismanet_async._http.message import Response
 from vismanet_async.bulk import Row, matching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from vismanet_async.simulator import Simulator
 
@@ -207,6 +213,60 @@ async def losing_an_answer() -> AsyncIterator[tuple[SetClock, Simulator, VismaNe
         yield clock, simulator, visma
 
 
+@pytest.mark.parametrize(("goes_on_seconds", "outcome"), [(30.0, "done"), (3600.0, "unknown")])
+async def test_an_action_that_the_erp_goes_on_with_is_done_when_that_shows_and_is_not_sent_again(
+    goes_on_seconds: float, outcome: str, tmp_path: Path
+) -> None:
+    async with on_a_clock(VirtualClock(), customer_invoice=1) as (simulator, visma):
+        [invoice] = await visma.customer_invoice.list()
+        number = str(invoice.reference_number)
+        simulator.touch("customer_invoice", number, status="Balanced", hold=False)
+        simulator.behaviours.actions_go_on_seconds = goes_on_seconds
+
+        async def released(row: Row) -> str | None:
+            return None if (await visma.customer_invoice.get(row.key)).status == "Balanced" else row.key
+
+        async def run(find: Any = released) -> Any:
+            rows = [Row(number, visma.customer_invoice.release(number))]
+            await visma.bulk.run(rows, journal=tmp_path / "j.sqlite", find=find)
+            [result] = [each async for each in visma.bulk.results(tmp_path / "j.sqlite")]
+            return result
+
+        assert (await run()).outcome == outcome
+        if outcome == "unknown":
+            again = await run(lambda _: None)  # a look that fails, too, leaves it accepted
+            for result in (again, await run()):
+                assert (result.outcome, result.error_type) == ("unknown", "ActionGoesOn")
+            simulator.clock.advance(4000)
+            assert (await run()).outcome == "done"
+        assert len(simulator.ledger.matching(operation="CustomerInvoice_ReleaseInvoiceByinvoiceNumber")) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ({"actionResult": "Done"}, "done"),
+        ({"actionResult": {"value": " DONE "}}, "done"),
+        ({"actionId": "1"}, "done"),
+        ({"actionResult": "Queued"}, "unknown"),
+        ([{"actionResult": "Error"}], "unknown"),
+    ],
+)
+@pytest.mark.parametrize("operation", ["customer_invoice.release", "/v1/customerinvoice/1/action/release"])
+def test_an_action_is_done_when_its_answer_says_so_or_nothing(answer: Any, outcome: str, operation: str) -> None:
+    visma = VismaNet(StaticToken("x", tenant_id=COMPANY))
+    by_hand = operation.startswith("/")
+    call = visma.request("POST", operation, json={}) if by_hand else visma.customer_invoice.release("1")
+    _ = call.preview()
+    if isinstance(answer, list) and not by_hand:
+        [answer] = answer
+    result = call.decode(
+        Response(status=200, headers=CIMultiDictProxy(CIMultiDict()), body=json.dumps(answer).encode())
+    )
+    event = answered(result, at=SystemClock().utc_now())
+    assert isinstance(event, Answered if outcome == "done" else Lost)
+
+
 @pytest.mark.parametrize("set_by", [timedelta(), timedelta(days=1), timedelta(days=-1)])
 async def test_what_is_not_there_yet_is_looked_for_again_before_it_is_sent_again(
     tmp_path: Path, set_by: timedelta
@@ -336,6 +396,8 @@ async def test_a_run_is_started_once(tmp_path: Path) -> None:
         ({"rows": 5}, "rows takes a list or another iterable of Row"),
         ({"rows": "abc"}, "rows takes a list or another iterable of Row"),
         ({"journal": "sqlite:///x"}, "the path of a file, or postgresql://"),
+        ({"journal": Path("sqlite:////x")}, "the path of a file, or postgresql://"),
+        ({"journal": Path("postgresql://h/d#x")}, "the path of a file, or postgresql://"),
         ({"journal": 5}, "journal takes a path"),
         ({"find": "x"}, "find takes a function of a row"),
         ({"max_failures": -1}, "max_failures must be at least 0"),

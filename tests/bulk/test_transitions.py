@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vismanet_async._api.models.customer import Customer
-from vismanet_async._bulk.judging import answered, ended_in, records_of, stops_the_run, trouble_of
+from vismanet_async._bulk.judging import ended_in, records_of, shown, stops_the_run, trouble_of
 from vismanet_async._bulk.rows import Outcome, RowResult
 from vismanet_async._bulk.tally import WINDOW_ROWS, StopRule, Tally
 from vismanet_async._bulk.transitions import (
@@ -224,9 +224,9 @@ def test_what_is_kept_of_an_answer() -> None:
         id = 7
         etag = ""
 
-    assert answered(Told()) == Answered(attempts=1, id="7", etag=None)
-    assert answered(WRAPPED(value=WRAPPED(value=Told()))) == Answered(attempts=1, id="7", etag=None)
-    assert answered(None) == Answered(attempts=1)
+    assert shown(Told()) == Answered(attempts=1, id="7", etag=None)
+    assert shown(WRAPPED(value=WRAPPED(value=Told()))) == Answered(attempts=1, id="7", etag=None)
+    assert shown(None) == Answered(attempts=1)
 
 
 def test_a_share_counts_from_a_hundred_rows_on() -> None:

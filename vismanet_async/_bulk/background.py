@@ -177,7 +177,7 @@ def end_of(
         return Missing()  # a person has looked
     if record.state is State.SUCCEEDED:
         try:
-            return answered(value_of(record, result, decode=decode))
+            return answered(value_of(record, result, decode=decode), at=at)
         except VismaNetError:  # it was executed, and its content is not to be had
             return Answered(attempts=1)
     if record.state is State.FAILED and (record.sending_at is None or (record.error or "").startswith("never sent")):

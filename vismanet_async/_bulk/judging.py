@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from vismanet_async._api.results import Done
 from vismanet_async._arguments import text_of
 from vismanet_async._bulk.transitions import Answered, Lost, NotSent, Refused, Trouble
 from vismanet_async._codec.model import Record
+from vismanet_async._http.answer import action_result_of
 from vismanet_async._http.retry import Fault, fault_of
 from vismanet_async._operation import ApiResponse
 from vismanet_async.errors import (
@@ -28,18 +30,38 @@ from vismanet_async.errors import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["answered", "ended_in", "records_of", "stops_the_run", "trouble_of"]
+__all__ = ["GOES_ON", "answered", "ended_in", "records_of", "shown", "stops_the_run", "trouble_of"]
+
+GOES_ON: Final = "ActionGoesOn"
+"""What is kept as the kind of trouble of an action that the ERP accepted, and did not call done."""
+_GOES_ON: Final = (
+    "The action was answered with {!r}, not with 'Done': the ERP may go on with it, and it may still fail. It was not "
+    "sent again: read the record."
+)
 
 _TEXT_CHARS: Final = 2000
 _NOT_EXECUTED: Final = frozenset({"401", "429"})
 """Outcomes of an attempt after which the next one is the first that can be executed."""
 
 
-def answered(result: Any) -> Answered:
-    """Return the event of a write that was answered with success."""
+def answered(result: Any, *, at: datetime) -> Answered | Lost:
+    """Return the event of a write that was answered with success.
+
+    An action is done when its answer says so, or nothing of it: any other word, such as `InProcess`, tells that the ERP
+    goes on, and may still fail (docs/facts.md 10.7).
+    """
     result = _unwrapped(result)
+    word = action_result_of(result.result if isinstance(result, Done) else result)
+    if word is not None and word.strip().casefold() != "done":
+        return Lost(at=at, attempts=_attempts(result), trouble=Trouble(kind=GOES_ON, text=_GOES_ON.format(word)))
+    return shown(result)
+
+
+def shown(record: Any) -> Answered:
+    """Return the event that a record, or the answer to a write, stands for."""
+    result = _unwrapped(record)
     return Answered(
-        attempts=len(getattr(result, "attempts", None) or ()) or 1,
+        attempts=_attempts(result),
         id=_text(getattr(result, "id", None)),
         etag=_text(getattr(result, "etag", None)),
     )
@@ -123,6 +145,10 @@ def _unwrapped(result: Any) -> Any:
     while isinstance(result, ApiResponse):
         result = result.value
     return result
+
+
+def _attempts(result: Any) -> int:
+    return len(getattr(result, "attempts", None) or ()) or 1
 
 
 def _text(value: Any) -> str | None:

@@ -132,7 +132,7 @@ class RowResult:
     etag: str | None = None
     """The record's new version, where the API told it."""
     error_type: str | None = None
-    """The class of `vismanet_async.errors`."""
+    """The class of `vismanet_async.errors`; `ActionGoesOn`: the ERP accepted an action, and did not call it done."""
     error: str | None = None
     status: int | None = None
     """The HTTP status of the refusal."""

@@ -10,7 +10,7 @@ import attrs
 
 from vismanet_async._bulk.background import QUEUED_SECONDS
 from vismanet_async._bulk.elapsed import mark_of, seconds_since
-from vismanet_async._bulk.judging import answered, ended_in, records_of, stops_the_run, trouble_of
+from vismanet_async._bulk.judging import GOES_ON, answered, ended_in, records_of, shown, stops_the_run, trouble_of
 from vismanet_async._bulk.transitions import (
     Entry,
     Event,
@@ -183,7 +183,7 @@ class Sending:
             if stops_the_run(error):
                 self.stop(f"{error}", error=error)
             return ended_in(error, at=self.clock.utc_now(), conditional="If-Match" in operation.headers)
-        return answered(result)
+        return answered(result, at=self.clock.utc_now())
 
     async def _by_job(self, ending: Awaitable[End | None]) -> End | None:
         """Return how a job ended; None: the next run will know."""
@@ -221,7 +221,7 @@ class Sending:
             entry = await self.follow(entry, decode=plain_json)
             if entry.state is not RowState.UNKNOWN:
                 return entry
-            if self.may_be_queued(entry):
+            if self.may_go_on(entry):
                 trouble = Trouble(kind="OutcomeUnknown", text=_MAY_BE_QUEUED.format(entry.job))
                 entry = attrs.evolve(self._dated(entry), trouble=trouble)
                 await self.writer.write(entry)
@@ -248,7 +248,8 @@ class Sending:
         """Look up a row that may have been executed; return its entry: done, planned, or unknown as before.
 
         What is not there yet may still come: a request whose answer got lost may still be worked on. So nothing counts
-        as missing before `settle_seconds` have passed, and no job before the server has forgotten it.
+        as missing before `settle_seconds` have passed, and no job before the server has forgotten it; so for an action
+        that the ERP goes on with.
 
         Args:
             row: the row.
@@ -264,9 +265,11 @@ class Sending:
                 if not await self.pauses.wait(self.clock, wait):
                     return entry
                 found = await self._found(row)
-            if found is None and self.may_be_queued(entry):
-                found, entry = Trouble(kind="OutcomeUnknown", text=_MAY_BE_QUEUED.format(entry.job)), self._dated(entry)
+            if found is None and self.may_go_on(entry):
+                queued = Trouble(kind="OutcomeUnknown", text=_MAY_BE_QUEUED.format(entry.job))
+                found, entry = (entry.trouble if _accepted(entry) else queued), self._dated(entry)
         if isinstance(found, Trouble):
+            found = attrs.evolve(found, kind=GOES_ON) if _accepted(entry) else found
             entry = attrs.evolve(entry, state=RowState.UNKNOWN, trouble=found)
         else:
             if entry.job is not None:
@@ -279,9 +282,10 @@ class Sending:
         await self.writer.write(entry)
         return entry
 
-    def may_be_queued(self, entry: Entry) -> bool:
-        """Return whether a job whose end is not known may still be executed."""
-        return entry.job is not None and entry.unsure_since is not None and self._left_ago(entry) < QUEUED_SECONDS
+    def may_go_on(self, entry: Entry) -> bool:
+        """Return whether the ERP may still execute a job whose end is not known, or an action that it accepted."""
+        taken = entry.job is not None or _accepted(entry)
+        return taken and entry.unsure_since is not None and self._left_ago(entry) < QUEUED_SECONDS
 
     def _settles_in(self, entry: Entry) -> float:
         """Return how long a row that an earlier run, or another process, was sending may still come."""
@@ -325,5 +329,9 @@ class Sending:
         [record] = records
         if isinstance(record, str):
             return Found(id=record)
-        told = answered(record)
+        told = shown(record)
         return Found(id=told.id, etag=told.etag)
+
+
+def _accepted(entry: Entry) -> bool:
+    return entry.trouble is not None and entry.trouble.kind == GOES_ON

@@ -21,7 +21,7 @@ from vismanet_async._http.message import UTF8_BOM
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["NO_ANSWER", "Answer", "Shape", "is_failed", "json_text", "page_text", "read_answer"]
+__all__ = ["NO_ANSWER", "Answer", "Shape", "action_result_of", "is_failed", "json_text", "page_text", "read_answer"]
 
 Shape = Literal["blank", "object", "array", "scalar", "other"]
 """The shape of a body: blank (also `null` and `""`), JSON of one of three kinds, or other than JSON."""
@@ -115,6 +115,19 @@ def page_text(headers: Mapping[str, str], body: bytes | bytearray) -> bytes | by
         '["Ås"]'
     """
     return body if says_utf8(headers.get("Content-Type"), body) else json_text(headers, bytes(body))
+
+
+def action_result_of(result: Any) -> str | None:
+    """Return the `actionResult` of a decoded answer, a model or JSON; None if it has none.
+
+    Examples:
+        >>> action_result_of({"ActionResult": {"value": "InProcess"}}), action_result_of([]), action_result_of(None)
+        ('InProcess', None, None)
+    """
+    told = getattr(result, "action_result", None)
+    if isinstance(result, dict | list):
+        told = Answer(shape="object", text=b"", value=result).members.get("actionresult")
+    return told if isinstance(told, str) and told else None
 
 
 def is_failed(action_result: object) -> bool:
