@@ -305,6 +305,16 @@ def test_documents() -> None:
     assert ordering_key(method="GET", path="/v1/customer/1") is None
     assert ordering_key(method="POST", path="/v1/customer/1/attachment") is None
     assert ordering_key(method="DELETE", path="/v1/Customer/1") == ordering_key(method="PUT", path="/v2/customer/1")
+    for ways in (
+        ["supplierInvoice/7", "supplierInvoice/Invoice/7", "supplierInvoice/Invoice/7/action/release"],
+        ["supplierPayment/7/action/release", "supplierPayment/Check/7/action/writeoff"],
+        ["salesorder/7", "salesorder/SO/7", "salesorderbasic/7", "salesorder/SO/7/attachment/9"],
+        ["purchaseorder/7", "purchaseorderbasic/7"],
+    ):
+        [key] = {ordering_key(method="PUT", path=f"/v1/{way}") for way in ways}
+        assert key == f"/{ways[0].split('/')[0].casefold()}/7"
+    apart = ["location/1/MAIN", "location/2/MAIN", "kitassembly/Production/1", "kitassembly/Disassembly/1", "basic/1"]
+    assert len({ordering_key(method="PUT", path=f"/v1/{way}") for way in apart}) == len(apart)
 
 
 class Jobs(RuleBasedStateMachine):

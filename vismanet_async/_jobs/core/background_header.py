@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["JOB_HEADER", "background_header", "ordering_key"]
 
+_TYPE_FIRST: Final = frozenset({"supplierinvoice", "supplierpayment", "salesorder"})
+"""Their number may stand alone, or behind the type of the document."""
+
 JOB_HEADER: Final = "X-Vismanet-Job"
 """The name under which our own id comes back in the webhook's headers."""
 REFERENCE_HEADER: Final = "X-Vismanet-Reference"
@@ -101,11 +104,17 @@ def ordering_key(*, method: str, path: str) -> str | None:
         '/supplierinvoice/000357'
         >>> ordering_key(method="PUT", path="/v2/supplierInvoice/000357")
         '/supplierinvoice/000357'
+        >>> ordering_key(method="DELETE", path="/v1/supplierInvoice/Invoice/000357")
+        '/supplierinvoice/000357'
         >>> ordering_key(method="POST", path="/v1/supplierInvoice") is None
         True
     """
     plain = "/" + "/".join(part for part in path.casefold().split("/") if part not in {"", "v1", "v2"})
     before, action, _ = plain.partition("/action/")
-    if action or method in {"PUT", "PATCH", "DELETE"}:
-        return before
-    return None
+    if not action and method not in {"PUT", "PATCH", "DELETE"}:
+        return None
+    resource, *ids = before[1:].split("/")
+    resource = resource.removesuffix("basic")  # another view of the same documents
+    if resource in _TYPE_FIRST:
+        ids = ids[1:2] or ids
+    return "/".join(["", resource, *ids])
