@@ -199,8 +199,8 @@ class AuthorizationCode:
     """A user's credentials: an authorization code once, then refresh tokens.
 
     The user chooses the company while signing in. Refresh tokens rotate: store the newest with `on_refresh_token`.
-    One token serves both services, so share this object between clients. Two objects with the same refresh token
-    would use it up for each other.
+    One token serves both services, so share this object between the clients of one event loop (a `Blocking` has its
+    own). Two objects with the same refresh token would use it up for each other.
 
     Args:
         client_id: from the Developer Portal.
@@ -210,7 +210,9 @@ class AuthorizationCode:
         code_verifier: the PKCE verifier that belongs to the code.
         refresh_token: a stored refresh token, instead of a code.
         on_refresh_token: called with each new refresh token before it is used; store it somewhere safe. An error
-            that it raises is raised by the call that needed the token; the new refresh token stays in memory.
+            that it raises is raised by the call that needed the token; the new refresh token stays in memory. No
+            cancellation and no `timeout_seconds` cuts it off, because the old token is used up: give it a timeout of
+            its own, if it may hang.
         identity: your own name for the user; shown in reprs.
         tenant_id: the company that the user signs in to, if known; jobs, journals and exports are kept by it.
 

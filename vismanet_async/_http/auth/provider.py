@@ -15,6 +15,7 @@ import anyio
 from vismanet_async._http.auth.grant import read_token_response
 from vismanet_async._http.auth.session import HARD_SECONDS, Decision, Token
 from vismanet_async._http.retry import Fault, backoff_seconds, fault_of
+from vismanet_async._tasks import run_to_completion
 from vismanet_async.errors import NotSent, ResponseLost, TokenRefused, TransportError, UnexpectedResponse, VismaNetError
 
 if TYPE_CHECKING:
@@ -141,35 +142,36 @@ class TokenProvider:
         quota = self._session.quota
         await self._wait_out_pause(longest_seconds=_LONGEST_PAUSE_SECONDS if attempts > 1 else 0.0)
         request = self._credentials.token_request(self._service)
+        # it may use the refresh token up, so its response is awaited even when the caller is cancelled
+        exchange = self._exchange if request.idempotent else run_to_completion(self._exchange)
         for number in range(1, attempts + 1):
-            sent_at = self._clock.monotonic()
-            last = number == attempts
-            # the request may use the refresh token up, so its response is awaited even when the caller is cancelled
-            with anyio.CancelScope(shield=not request.idempotent):
-                try:
-                    raw = await self._send(request)
-                except UnexpectedResponse as error:  # too large, or in an encoding that is not known
-                    raise TokenRefused(f"{self._url.host} gave no token: {error} Nothing else was sent.") from error
-                except TransportError as error:
-                    if last or not (request.idempotent or isinstance(error, NotSent)):
-                        raise _unreachable(self._url, error, request) from error
-                else:
-                    now = self._clock.monotonic()
-                    if "Retry-After" in raw.headers:
-                        quota.observe(
-                            raw.headers,
-                            status=raw.status,
-                            now=now,
-                            utc_now=self._clock.utc_now(),
-                            randomness=self._random(),
-                        )
-                    last = last or quota.wait_seconds(now) > _LONGEST_PAUSE_SECONDS
-                    retryable = fault_of(raw.status) in {Fault.UNAVAILABLE, Fault.SERVER_ERROR, Fault.RATE_LIMITED}
-                    if last or not request.idempotent or not retryable:
-                        await self._store(raw, sent_at)
-                        return
+            if await exchange(request, last=number == attempts):
+                return
             pause = quota.wait_seconds(self._clock.monotonic())
             await self._clock.sleep(max(pause, backoff_seconds(number, randomness=self._random())))
+
+    async def _exchange(self, request: TokenRequest, *, last: bool) -> bool:
+        """Ask once and take the token in; return False where it is to be asked again."""
+        quota, sent_at = self._session.quota, self._clock.monotonic()
+        try:
+            raw = await self._send(request)
+        except UnexpectedResponse as error:  # too large, or in an encoding that is not known
+            raise TokenRefused(f"{self._url.host} gave no token: {error} Nothing else was sent.") from error
+        except TransportError as error:
+            if last or not (request.idempotent or isinstance(error, NotSent)):
+                raise _unreachable(self._url, error, request) from error
+            return False
+        now = self._clock.monotonic()
+        if "Retry-After" in raw.headers:
+            quota.observe(
+                raw.headers, status=raw.status, now=now, utc_now=self._clock.utc_now(), randomness=self._random()
+            )
+        last = last or quota.wait_seconds(now) > _LONGEST_PAUSE_SECONDS
+        retryable = fault_of(raw.status) in {Fault.UNAVAILABLE, Fault.SERVER_ERROR, Fault.RATE_LIMITED}
+        if retryable and request.idempotent and not last:
+            return False
+        await self._store(raw, sent_at)
+        return True
 
     async def _wait_out_pause(self, *, longest_seconds: float) -> None:
         pause = self._session.quota.wait_seconds(self._clock.monotonic())
