@@ -213,6 +213,19 @@ async def losing_an_answer() -> AsyncIterator[tuple[SetClock, Simulator, VismaNe
         yield clock, simulator, visma
 
 
+async def test_the_same_body_with_another_header_is_another_write(tmp_path: Path) -> None:
+    """A header chooses the branch, for one."""
+    async with opened(tmp_path) as company:
+        create = company.visma.customer.create({"name": "Vega AS"})
+        for headers, outcome in (
+            ({"branchid": "1", "X-More": "a"}, "done"),
+            ({"x-more": "a", "BranchId": "1"}, "done"),
+            ({"branchid": "2", "x-more": "a"}, "changed"),
+        ):
+            _, results = await company.run([Row("a", create.with_options(headers=headers))])
+            assert results["a"][0].outcome == outcome
+
+
 @pytest.mark.parametrize(("goes_on_seconds", "outcome"), [(30.0, "done"), (3600.0, "unknown")])
 async def test_an_action_that_the_erp_goes_on_with_is_done_when_that_shows_and_is_not_sent_again(
     goes_on_seconds: float, outcome: str, tmp_path: Path

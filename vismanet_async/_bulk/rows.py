@@ -217,9 +217,10 @@ class BulkSummary:
 
 
 def fingerprint_of(operation: Operation[Any]) -> bytes:
-    """Return what tells one write from another: method, path, query and body, in whatever order its members come.
+    """Return what tells one write from another: method, path, query, headers such as that of the branch, and body.
 
-    If-Match is left out: a later run reads a later version, and means the same write.
+    The order in which members of the body come, and the headers, tells nothing. If-Match is left out: a later run reads
+    a later version, and means the same write.
 
     Raises:
         RequestRefused: the body is streamed and cannot be told apart.
@@ -230,7 +231,8 @@ def fingerprint_of(operation: Operation[Any]) -> bytes:
             f"{operation.spec.id} streams a file: a bulk run takes writes with a JSON body or none; nothing was sent."
         )
     digest = hashlib.sha256()
-    for part in (operation.spec.method, operation.path, repr(operation.query)):
+    headers = sorted((name.lower(), value) for name, value in operation.headers.items() if name.lower() != "if-match")
+    for part in (operation.spec.method, operation.path, repr(operation.query), *map(repr, headers)):
         digest.update(part.encode() + b"\0")
     # numbers keep all their digits: they become texts
     digest.update(b"" if body is None else msgspec.json.encode(loads_exact(body), order="sorted"))
