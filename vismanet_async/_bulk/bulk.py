@@ -11,7 +11,7 @@ import anyio
 
 from vismanet_async._arguments import expect, expect_count, expect_seconds, is_url, text_of
 from vismanet_async._bulk.background import Background, Via
-from vismanet_async._bulk.deciding import BulkOptions, states_of
+from vismanet_async._bulk.deciding import BulkOptions, settled, states_of
 from vismanet_async._bulk.intake import read_row, refuse_input
 from vismanet_async._bulk.journal import SqliteJournal
 from vismanet_async._bulk.rehearsal import Rehearsal, rehearse
@@ -309,7 +309,10 @@ class Bulk:
         async with _earlier(journal, self._clock, company=self._company, base_url=self._base_url) as earlier:
             if earlier is not None:
                 await upsert.earlier.read(earlier)
-            return await self._rehearse(upsert, read=upsert.read, journal=earlier, decides=_decides_anew)
+            settles = partial(settled, upsert=upsert)
+            return await self._rehearse(
+                upsert, read=upsert.read, journal=earlier, decides=_decides_anew, settles=settles
+            )
 
     async def results(
         self, journal: str | os.PathLike[str], *, outcomes: Collection[Outcome] | None = None

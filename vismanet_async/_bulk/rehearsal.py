@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 
     from vismanet_async._bulk.journal_rows import Journal
-    from vismanet_async._bulk.rows import Row
+    from vismanet_async._bulk.rows import Outcome, Row
     from vismanet_async._bulk.transitions import Entry
     from vismanet_async._clock import Clock
     from vismanet_async._http.rate_limit import Quota
@@ -119,11 +119,22 @@ async def rehearse(
     read: Callable[[Any, int], Read],
     journal: Journal | None,
     decides: Callable[..., Action],
+    settles: Callable[[Read, Entry], tuple[Outcome, Entry] | None] | None = None,
     quota_of: Callable[[], Quota],
     clock: Clock,
 ) -> Rehearsal:
-    """Read all rows; see `Bulk.rehearse` and `Bulk.rehearse_upsert`."""
-    found = _Findings(decides)
+    """Read all rows; see `Bulk.rehearse` and `Bulk.rehearse_upsert`.
+
+    Args:
+        rows: as they come.
+        read: makes a row's operation.
+        journal: of earlier runs.
+        decides: what a run does with a row that the journal has.
+        settles: how a compared row that the journal has ends without a request, if it does.
+        quota_of: what is left of the quota.
+        clock: the client's.
+    """
+    found = _Findings(decides, settles)
     chunk: list[Read] = []
     position = 0
     async with closing(rows) as reading:
@@ -162,7 +173,11 @@ async def _known(journal: Journal | None, chunk: list[Read]) -> Mapping[str, Ent
 class _Findings:
     """What has been found so far. Of each row it keeps 16 bytes, to notice keys that come twice."""
 
-    def __init__(self, decides: Callable[..., Action]) -> None:
+    def __init__(
+        self,
+        decides: Callable[..., Action],
+        settles: Callable[[Read, Entry], tuple[Outcome, Entry] | None] | None = None,
+    ) -> None:
         self.requests = 0
         self.earlier = 0
         self.count = 0
@@ -170,6 +185,7 @@ class _Findings:
         self.effects: Counter[str] = Counter()
         self.changes: list[RowChange] = []
         self._decides = decides
+        self._settles = settles
         self._keys: set[bytes] = set()
 
     def add(self, chunk: list[Read], known: Mapping[str, Entry]) -> None:
@@ -179,10 +195,10 @@ class _Findings:
                 self._note(read, "an earlier row of the input has the same key; it is not sent")
                 continue
             self._keys.add(digest)
-            if read.trouble is None and (effect := getattr(read.row, "effect", None)) is not None:
-                self._compared(read, effect)
-                continue
             entry = known.get(read.entry.key)
+            if read.trouble is None and (effect := getattr(read.row, "effect", None)) is not None:
+                self._compared(read, effect, entry)
+                continue
             fingerprint = read.entry.fingerprint
             action = Action.SEND if entry is None else self._decides(entry, fingerprint=fingerprint)
             if action is Action.REPORT_CHANGED:
@@ -194,7 +210,12 @@ class _Findings:
             else:
                 self.requests += 1
 
-    def _compared(self, read: Read, effect: str) -> None:
+    def _compared(self, read: Read, effect: str, entry: Entry | None) -> None:
+        if entry is not None and not entry.may_land and self._settles is not None:
+            ended = self._settles(read, entry)
+            if ended is not None and (trouble := ended[1].trouble) is not None:  # a conflict: a run sends nothing
+                self._note(read, trouble.text)
+                return
         self.effects[effect] += 1
         if effect == "unchanged":
             return
