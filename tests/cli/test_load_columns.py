@@ -84,6 +84,7 @@ def test_a_map_renames_leaves_out_and_adds() -> None:
         ({"nmae": "A"}, "there is no field 'nmae' for the column 'nmae' in CustomerUpdate"),
         ({"mainAddress.cty": "A"}, "there is no field 'mainAddress.cty'"),
         ({"name.x": "A"}, "there is no field 'name.x'"),
+        ({"attributeLines.#x": "A"}, "there is no field 'attributeLines.#x'"),
         ({"name[0]": "A"}, r"there is no field 'name\[0\]'"),
         ({"attributeLines[1000].attributeId": "A"}, "there is no field"),
         ({"name": "A", "mainAddress": {}, "mainAddress.city": "x"}, "fill the same field main_address.city"),

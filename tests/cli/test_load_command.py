@@ -127,14 +127,15 @@ def test_a_load_that_is_refused_leaves_the_files_of_the_one_that_goes_on(shell: 
     assert shell.inside("load", "customer", file, "--key", "crmId").returncode == 0
     wrote(folder / ".journal.sqlite.results.part", "being written")
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in {".jsonl", ".csv", ".part"}}
-    lock = FileLock(folder / "journal.sqlite.lock")
-    assert lock.acquire()
-    try:
-        done = shell.inside("load", "customer", file, "--key", "crmId")
-    finally:
-        lock.release()
-    assert done.returncode == 10
-    assert "another run has the journal" in done.stderr
+    for name, said in (("journal.sqlite.lock", "another run has"), (".journal.sqlite.files.lock", "another load with")):
+        lock = FileLock(folder / name)
+        assert lock.acquire()
+        try:
+            done = shell.inside("load", "customer", file, "--key", "crmId")
+        finally:
+            lock.release()
+        assert done.returncode == 10
+        assert done.stderr.startswith(f"vismanet: {said} the journal")
     after = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in {".jsonl", ".csv", ".part"}}
     assert after == before
 

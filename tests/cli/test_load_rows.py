@@ -123,6 +123,9 @@ def test_rows_have_the_number_that_the_file_shows(shell: Shell, tmp_path: Path) 
         (8, "failed"),
     ]
     assert all(f">{number}<" in page.read_text("utf-8") for number in (5, 6, 8))
+    assert "duplicate: an earlier row of the file has" in (tmp_path / "b.csv.load/journal.failed.csv").read_text(
+        "utf-8"
+    )
 
 
 def test_values_without_a_name_are_not_dropped(shell: Shell, tmp_path: Path) -> None:

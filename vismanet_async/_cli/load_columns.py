@@ -174,7 +174,12 @@ def _find(name: str, model: str | None, field: str) -> Column | None:
     kind = model or ""
     for part in _INDEX.sub(r".#\1\2", field).split("."):
         if part.startswith("#"):
-            if not kind.startswith("list[") or int(part[1:]) >= _MOST_LINES:
+            if (
+                not part[1:].isdecimal()
+                or not part.isascii()
+                or not kind.startswith("list[")
+                or int(part[1:]) >= _MOST_LINES
+            ):
                 return None
             path.append(int(part[1:]))
             names.append(int(part[1:]))

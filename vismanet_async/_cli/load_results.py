@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Self
 import attrs
 import msgspec
 
+from vismanet_async._bulk.journal_rows import JournalBusy
 from vismanet_async._bulk.rows import GOOD
 from vismanet_async._bulk.transitions import RowState
 from vismanet_async._cli.load_failed import FAILED_SUFFIXES, writing_failed
@@ -76,6 +77,8 @@ class ResultFiles:
     def __enter__(self) -> Self:
         try:
             self._files.__enter__()
+        except JournalBusy:
+            raise  # an OSError itself
         except OSError as error:
             raise TargetNotWritable(
                 f"{error.filename} cannot be written: {error.strerror or error}; nothing was sent."
@@ -98,7 +101,7 @@ class ResultFiles:
             self._rows.reading.ended(source)
             if result.outcome not in GOOD and result.outcome != "unknown":
                 word = "" if result.outcome == "failed" else f"{result.outcome.replace('_', ' ')}: "
-                self._put(source, f"{word}{result.error}")
+                self._put(source, f"{word}{shown_result(result).error}")
 
     def _line(self, result: RowResult) -> None:
         if self._written is None:
