@@ -64,7 +64,18 @@ def test_every_page_fits_and_every_option_says_what_it_is(
         return
     for argument in node.assemble_argument_collection(parse_docstring=True):
         if argument.show:
-            assert len(argument.parameter.help or "") >= 15, argument.name
+            told = argument.parameter.help or ""
+            assert len(told) >= 15, argument.name
+            assert "\n" not in told, f"{argument.name} would break off within a sentence"
+
+
+@pytest.mark.parametrize("words", [words for words in commands() if words], ids=" ".join)
+def test_what_sends_nothing_names_no_sign_in(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = " ".join(page(capsys, monkeypatch, *words).split())
+    assert "Exit codes:" not in text  # the first page alone has them
+    assert "Needs no sign-in, and sends nothing." not in text or "Signs in with" not in text
 
 
 def test_the_exit_codes_are_all_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

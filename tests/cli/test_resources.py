@@ -35,6 +35,7 @@ def test_one_resource_shows_its_operations_and_filters(capsys: pytest.CaptureFix
 def test_all_resources_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resources"]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert not [line for line in lines if (line.split()[1] == "1") is not (line.split()[2] == "operation")]
     assert {"customer", "customer_invoice", "supplier", "supplier_invoice", "inventory"} <= {
         line.split()[0] for line in lines
     }

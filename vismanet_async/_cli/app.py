@@ -20,7 +20,7 @@ from cyclopts.validators import Number
 from vismanet_async._cli.bulk_app import LOAD_USAGE, RELEASE_USAGE, load, release
 from vismanet_async._cli.exit_codes import DONE, FAULT, INTERRUPTED, MEANINGS, WRONG_USE, exit_code
 from vismanet_async._cli.export_app import export_app
-from vismanet_async._cli.help_texts import NEXT_STEPS, SIGN_IN, SIGNING_IN
+from vismanet_async._cli.help_texts import MORE, NEXT_STEPS, SIGN_IN, SIGNING_IN
 from vismanet_async._cli.jobs_app import jobs_app
 from vismanet_async._cli.logs import LOG_OPTIONS, ended, read_talk, talking
 from vismanet_async._cli.partners import refuse_lonely_options
@@ -39,6 +39,33 @@ __all__ = ["app", "run"]
 
 _Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
 """An option that is given once per value."""
+
+
+_CallWhere = Annotated[
+    list[str] | None,
+    Parameter(
+        consume_multiple=False,
+        help="A parameter of the method: NAME=VALUE, or NAME>=VALUE (also <=, >, <) for dates and numbers. May be "
+        "given several times. Each is an option of its own as well: --status Active, --last-modified-date-time "
+        "'>=2025-05-25'.",
+    ),
+]
+_Background = Annotated[
+    bool,
+    Parameter(
+        help="Send it to the background queue, print the job's id on stderr, and wait for its end. A job goes on when "
+        "this is stopped; `vismanet jobs` finds it again."
+    ),
+]
+_Drift = Annotated[
+    str | None,
+    Parameter(
+        name="--drift",
+        help="Compare instead, without signing in: what this version knows of the API with the service's own OpenAPI 3 "
+        "description, in JSON, at a URL or in a file. Prints what is new, gone and changed there; ends with 0 where "
+        "nothing is, else with 1.",
+    ),
+]
 
 
 _Parameter = Annotated[str, Parameter(show=False)]
@@ -71,7 +98,7 @@ app.command(jobs_app)
 app.command(export_app)
 
 
-@app.command(usage="Usage: vismanet diff BEFORE [AFTER] [OPTIONS]")
+@app.command(usage="Usage: vismanet diff BEFORE [AFTER] [OPTIONS]", help_epilogue=MORE)
 def diff(
     before: str,
     after: str | None = None,
@@ -132,7 +159,7 @@ def call(
     name: str,
     /,
     *ids: str,
-    where: _Several = None,
+    where: _CallWhere = None,
     json: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     file: Path | None = None,
     if_match: str | None = None,
@@ -140,7 +167,7 @@ def call(
     limit: int | None = None,
     page_size: int | None = None,
     preview: bool = False,
-    background: bool = False,
+    background: _Background = False,
     profile: str | None = None,
     store: str | None = None,
     **parameters: _Parameter,
@@ -158,10 +185,6 @@ def call(
         RESOURCE.METHOD, such as customer.get; `vismanet resources customer` lists the methods.
     ids
         The ids in the method's path, in order, such as 10000.
-    where
-        A parameter of the method: NAME=VALUE, or NAME>=VALUE (also <=, >, <) for dates and numbers.
-        May be given several times. Each is an option of its own as well:
-        --status Active, --last-modified-date-time '>=2025-05-25'.
     json
         The body of what is sent: a JSON file, or - for stdin.
     file
@@ -176,9 +199,6 @@ def call(
         Of a list: records asked for in one request; without it as many as the server gives.
     preview
         Print the request that would be sent (of a list, the first), and send nothing. Needs no sign-in.
-    background
-        Send it to the background queue, print the job's id on stderr, and wait for its end.
-        A job goes on when this is stopped; `vismanet jobs` finds it again.
     profile
         Profile to use from the profile file.
     store
@@ -226,7 +246,7 @@ def doctor(
     *,
     profile: str | None = None,
     json: bool = False,
-    drift: Annotated[str | None, Parameter(name="--drift")] = None,
+    drift: _Drift = None,
 ) -> int:
     """Check settings, network, token, scopes, company, quota, clock and time zone, and suggest fixes.
 
@@ -240,10 +260,6 @@ def doctor(
         Profile to use from the profile file.
     json
         Print the findings as JSON.
-    drift
-        Compare instead, without signing in: what this version knows of the API with the service's own
-        OpenAPI 3 description, in JSON, at a URL or in a file. Prints what is new, gone and changed there;
-        ends with 0 where nothing is, else with 1.
     """
     if drift is not None:
         from vismanet_async._cli.doctor_drift import run_drift  # noqa: PLC0415

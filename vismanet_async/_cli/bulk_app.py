@@ -19,6 +19,35 @@ LOAD_USAGE: Final = "Usage: vismanet load RESOURCE[.METHOD] FILE --key COLUMN | 
 RELEASE_USAGE: Final = "Usage: vismanet release RESOURCE [OPTIONS]"
 
 _Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
+_Where = Annotated[
+    list[str] | None,
+    Parameter(
+        consume_multiple=False,
+        help="Only documents that match: NAME=VALUE, or NAME>=VALUE (also <=, >, <) for dates and numbers. May be "
+        "given several times.",
+    ),
+]
+_Find = Annotated[
+    str | None,
+    Parameter(
+        help="FILTER=COLUMN: how a row is looked up whose answer got lost, by a filter of the resource's list that "
+        "matches it alone. Updates are looked up by what they send. Without it such a row stays unknown."
+    ),
+]
+_Upsert = Annotated[
+    str | None,
+    Parameter(
+        help="FIELD that tells records apart, instead of --key: what is missing is created, what differs is updated, "
+        "field by field, and all else is left alone. --dry-run shows what differs; it reads, so it needs a sign-in."
+    ),
+]
+_Map = Annotated[
+    Path | None,
+    Parameter(
+        help="A TOML file: [columns] names the fields of columns, [values] has values for all rows, ignore lists "
+        "columns that are not sent; key and ids as the options."
+    ),
+]
 _Journal = Annotated[
     Path | None,
     Parameter(help="Where to keep what became of each row; without it in a folder named after FILE or RESOURCE."),
@@ -64,9 +93,9 @@ def load(
     *,
     key: str | None = None,
     id: _Several = None,  # noqa: A002 - what the option is called
-    find: str | None = None,
-    upsert: str | None = None,
-    map: Path | None = None,  # noqa: A002 - as above
+    find: _Find = None,
+    upsert: _Upsert = None,
+    map: _Map = None,  # noqa: A002 - as above
     format: Literal["csv", "jsonl", "parquet"] | None = None,  # noqa: A002 - as above
     delimiter: str = ",",
     dry_run: bool = False,
@@ -89,8 +118,8 @@ def load(
 
     Columns have the names of fields, with dots: name, creditLimit,
     mainAddress.country.id, lines[0].quantity. An empty cell leaves its field out;
-    null in JSON clears it. Amounts have a decimal point. A column that begins with _
-    is not sent.
+    null in JSON clears it. Amounts have a decimal point. A column that begins
+    with _ is not sent.
 
     Beside the journal, such as a.sqlite, are a.results.jsonl, a line a row, and
     a.failed.csv (.jsonl, .parquet): the rows that are not done, to mend and load
@@ -106,15 +135,6 @@ def load(
         The column that tells the rows apart, and is the same in every run.
     id
         The column with an id of the method's path, such as the number of what is updated. Once for each id.
-    find
-        FILTER=COLUMN: how a row is looked up whose answer got lost, by a filter of the resource's list that matches
-        it alone. Updates are looked up by what they send. Without it such a row stays unknown.
-    upsert
-        FIELD that tells records apart, instead of --key: what is missing is created, what differs is updated, field by
-        field, and all else is left alone. --dry-run shows what differs; it reads, so it needs a sign-in.
-    map
-        A TOML file: [columns] names the fields of columns, [values] has values for all rows, ignore lists columns
-        that are not sent; key and ids as the options.
     format
         What the file is; without it by the end of its name, and stdin is jsonl.
     delimiter
@@ -154,7 +174,7 @@ def release(
     name: str,
     /,
     *,
-    where: _Several = None,
+    where: _Where = None,
     dry_run: bool = False,
     journal: _Journal = None,
     retry_failed: _RetryFailed = False,
@@ -175,9 +195,6 @@ def release(
     ----------
     name
         What to release, such as customer_invoice.
-    where
-        Only documents that match: NAME=VALUE, or NAME>=VALUE (also <=, >, <) for dates and numbers.
-        May be given several times.
     dry_run
         Read the list and count the requests; release nothing.
     """

@@ -8,10 +8,18 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from vismanet_async._cli import export_options as options
-from vismanet_async._cli.help_texts import SIGNING_IN
+from vismanet_async._cli.help_texts import MORE, SIGNING_IN
 from vismanet_async.errors import RequestRefused
 
 __all__ = ["export_app"]
+
+_CompactTo = Annotated[
+    str | None,
+    Parameter(
+        help="Where to write the new export: a directory or URL. Without it, in the place of SOURCE, where the next "
+        "incremental run goes on."
+    ),
+]
 
 export_app = App(name="export", usage="Usage: vismanet export RESOURCE... --to TO [OPTIONS]", help_epilogue=SIGNING_IN)
 
@@ -104,11 +112,11 @@ def _hours(count: float) -> timedelta:
         raise RequestRefused(f"--overlap-hours {count} is no number of hours; nothing was sent.") from None
 
 
-@export_app.command(usage="Usage: vismanet export compact SOURCE [--to TO] [OPTIONS]")
+@export_app.command(usage="Usage: vismanet export compact SOURCE [--to TO] [OPTIONS]", help_epilogue=MORE)
 def compact(
     source: str,
     *,
-    to: str | None = None,
+    to: _CompactTo = None,
     resource: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
     part_bytes: int = 134_217_728,
     json: bool = False,
@@ -127,9 +135,6 @@ def compact(
     ----------
     source
         The directory or URL of an export.
-    to
-        Where to write the new export: a directory or URL. Without it, in the place of SOURCE, where the next
-        incremental run goes on.
     resource
         Only this list; may be given several times.
     part_bytes

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["NEXT_STEPS", "SIGNING_IN", "SIGN_IN"]
+__all__ = ["MORE", "NEXT_STEPS", "SIGNING_IN", "SIGN_IN"]
 
 SIGN_IN: Final = (
     "Signs in with VISMANET_CLIENT_ID, VISMANET_CLIENT_SECRET and VISMANET_TENANT_ID, or with VISMANET_TOKEN, or with "
     "a profile; `vismanet doctor` finds what is wrong, `vismanet simulate` runs a company to try it on."
 )
-SIGNING_IN: Final = f"{SIGN_IN}\n\n`vismanet --help` says what the exit codes mean."
+MORE: Final = "`vismanet --help` says what the exit codes mean, and how to have logs, or less on the screen."
+SIGNING_IN: Final = f"{SIGN_IN}\n\n{MORE}"
 NEXT_STEPS: Final = """\
 vismanet exports and updates Visma Net ERP data, safely and completely.
 

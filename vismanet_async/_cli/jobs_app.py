@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from vismanet_async._cli.help_texts import MORE
+
 if TYPE_CHECKING:
     from vismanet_async._cli.jobs import Company
 
 __all__ = ["jobs_app"]
 
 _Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
+_Source = Annotated[
+    list[str] | None,
+    Parameter(
+        consume_multiple=False,
+        help="An address or network that deliveries may come from; may be given several times. Not for use behind a "
+        "proxy, whose address is all that is seen.",
+    ),
+]
 _Seconds = Annotated[float | None, Parameter(validator=Number(gt=0))]
 _PollShare = Annotated[
     float | None,
@@ -31,7 +41,7 @@ jobs_app = App(
     help_epilogue=(
         "Jobs are kept in --store, else in VISMANET_JOB_STORE, else in the profile's job_store, else in a file in your "
         "state directory. Each names a SQLite file by its path, or a database by its URL: sqlite:///... or postgresql://user@host/database.\n\n"
-        "`vismanet --help` says what the exit codes mean."
+        f"{MORE}"
     ),
 )
 
@@ -305,7 +315,7 @@ def listen(
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))],
     host: str = "127.0.0.1",
     path: str = "/",
-    source: _Several = None,
+    source: _Source = None,
     work: bool = False,
     poll_share: _PollShare = None,
     profile: str | None = None,
@@ -326,9 +336,6 @@ def listen(
         The address to listen on. It speaks plain HTTP; put a proxy with TLS in front of it.
     path
         The path of the subscription's URL.
-    source
-        An address or network that deliveries may come from; may be given several times.
-        Not for use behind a proxy, whose address is all that is seen.
     work
         Follow the jobs here as well, as `vismanet jobs run` does.
     profile

@@ -67,7 +67,8 @@ def _print_all(*, as_json: bool) -> None:
     wide = max(map(len, names))
     for name in names:
         note = "" if _list_filters(name) is not None else "  (no list to export)"
-        print(f"{name:{wide}}  {len(_operations(name)):>3} operations{note}")
+        count = len(_operations(name))
+        print(f"{name:{wide}}  {count:>3} operation{'' if count == 1 else 's'}{note}")
 
 
 def _list_filters(resource: str) -> list[str] | None:
