@@ -237,6 +237,8 @@ def _profile(environ: Mapping[str, str], name: str | None, known: list[str]) -> 
             raise SettingsError(f"there is no profile file {path}.") from None
         return {}
     except (OSError, ValueError) as error:  # no text, or a NUL in its name
+        if isinstance(error, SettingsError):  # which is a ValueError, and says all
+            raise
         raise SettingsError(f"the profile file {path} cannot be read: {error}.") from None
     try:
         profiles = tomllib.loads(text)

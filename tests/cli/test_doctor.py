@@ -167,7 +167,7 @@ def test_a_sales_order_service_out_of_reach_is_no_error(shell: Shell) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         free = server.getsockname()[1]
     done = shell.inside("doctor", env={"VISMANET_SALES_ORDER_URL": f"http://127.0.0.1:{free}"})
-    told(done, 1, "network", "sales_order_url: 127.0.0.1", "Only the Sales Order service")
+    told(done, 1, "network", "sales_order_url: 127.0.0.1", "for the Sales Order service alone")
     assert "ok       company" in done.stdout
     assert "sales orders:" not in done.stdout
 

@@ -103,6 +103,7 @@ def said(done: Any, code: int, *words: str) -> None:
     ("argv", "words"),
     [
         (["custmer"], ["custmer", "customer"]),
+        (["all"], ["there is no 'all'", "name the lists"]),
         (["customer", "--where", "statu=Active"], ["statu", "status"]),
         (["customer", "--where", "last_modified_date_time=2026-01-01"], ["last_modified_date_time>="]),
         (["customer", "--where", "../x=1"], ["NAME=VALUE"]),

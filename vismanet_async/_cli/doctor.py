@@ -264,7 +264,7 @@ def _out_of_reach(name: str, text: str, advice: str) -> Finding:
     elif not advice:
         advice = "Check firewall and network: outgoing HTTPS must be open to it."
     if name == "sales_order_url":
-        advice += " Only the Sales Order service is out of reach."
+        advice += " It is needed for the Sales Order service alone."
         return Finding(
             check="network", level="warning", text=f"{name}: {text}", advice=advice.strip(), exit_code=WORTH_A_LOOK
         )

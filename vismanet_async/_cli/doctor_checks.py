@@ -135,7 +135,7 @@ def token_finding(grant: TokenResponse | VismaNetError, *, service: Service = "e
     name = "" if service == "erp" else "sales orders: "
     if isinstance(grant, VismaNetError):
         if service != "erp":
-            return _warning("token", name + _plain(grant), "Only the Sales Order service is out of reach.")
+            return _warning("token", name + _plain(grant), "It is needed for the Sales Order service alone.")
         code = NOT_SIGNED_IN if isinstance(grant, TokenRefused) else exit_code(grant)
         return Finding(check="token", level="error", text=_plain(grant), exit_code=code)
     text = f"{name}given, for {grant.lifetime_seconds:,.0f} s."

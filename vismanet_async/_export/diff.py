@@ -152,6 +152,11 @@ def _at(side: _Side, name: str, *, same: bool = False) -> tuple[RowReader, int |
     if runs is None and same:
         runs = there - 1
     if runs is not None and not 1 <= runs <= there:
+        if runs == 0:
+            raise RequestRefused(
+                f"{name} at {side.location} is what one run brought, and nothing was there before it; nothing was "
+                "compared. Compare it with another export, or after another run."
+            )
         raise RequestRefused(
             f"{name} at {side.location} has {there} {'run' if there == 1 else 'runs'}, so that there is no state after "
             f"{runs}; nothing was compared. Compare it with another export, or after another run."

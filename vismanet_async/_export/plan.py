@@ -28,6 +28,7 @@ Completeness = Literal["best", "prove", "count", "none"]
 """What to show about each list: the most that it allows, that nothing was lost, that the counts agree, or nothing."""
 
 _SMALLEST_PART_BYTES: Final = 1024
+_ALL: Final = frozenset({"all", "*"})
 
 
 _MOST_OVERLAP: Final = timedelta(days=3660)
@@ -42,6 +43,11 @@ def _resources(given: str | Sequence[str] | Mapping[str, Mapping[str, Any]]) -> 
     for spelling, filters in pairs:
         expect("resources", spelling, str, words="names of resources as texts")
         expect(f"resources[{spelling!r}]", filters, Mapping, words="a mapping of filters")
+        if spelling in _ALL:
+            raise RequestRefused(
+                f"there is no {spelling!r}: name the lists, so that a version which knows one more exports no other; "
+                "nothing was sent. `vismanet resources` lists them."
+            )
         name = find_resource(spelling)  # it becomes a directory: only a name of the registry may
         if name in chosen:
             raise RequestRefused(f"{name} is asked for twice; nothing was sent. Name each resource once.")

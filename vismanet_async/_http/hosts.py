@@ -58,7 +58,7 @@ def base_url(text: str, *, name: str) -> URL:
         host = url.host
     except ValueError:
         # the original error repeats the text, which may contain a password
-        raise SettingsError(f"{name} is not a URL. Nothing was sent.") from None
+        raise SettingsError(f"{name} is not a URL such as https://api.finance.visma.net. Nothing was sent.") from None
     if not url.absolute or host is None or url.scheme not in {"https", "http"}:
         raise SettingsError(f"{name} must be an absolute https URL such as https://api.finance.visma.net.")
     if url.scheme == "http" and not is_loopback(host):
