@@ -50,6 +50,21 @@ async def test_what_writes_answer(client: VismaNet, visma_responses: aioresponse
     assert {call.kwargs["headers"]["Authorization"] for call in sent} == {"Bearer token-of-the-test"}
 
 
+async def test_a_list_by_a_pattern(client: VismaNet, visma_responses: aioresponses) -> None:
+    """As the page on testing has it: a list asks with page numbers, and may ask again to see its end."""
+    visma_responses.get(re.compile(rf"{URL}/branch\?"), payload=[{"number": "1"}], repeat=True)
+    visma_responses.get(re.compile(rf"{URL}/customer\?"), payload=[{"number": "10000"}], repeat=True)
+    assert [branch.number async for branch in client.branch.list()] == ["1"]
+    assert [customer.number async for customer in client.customer.list(status="Active")] == ["10000"]
+
+
+async def test_a_token_of_one_letter_is_not_looked_for_in_errors(visma_responses: aioresponses) -> None:
+    visma_responses.get(f"{URL}/customer/1", status=404, payload={"message": "No such customer."})
+    async with VismaNet(StaticToken("t", tenant_id="c")) as short:
+        with pytest.raises(errors.NotFound, match=r"No such customer\."):
+            await short.customer.get("1")
+
+
 @pytest.mark.parametrize("body", ["[]", "", "null", '""'])
 async def test_empty_lists(client: VismaNet, visma_responses: aioresponses, body: str) -> None:
     visma_responses.get(re.compile(f"{URL}/branch"), body=body, repeat=True)

@@ -33,6 +33,7 @@ __all__ = ["api_error", "final_error", "lost", "note_unknown", "timed_out", "too
 _KEPT_BODY_BYTES: Final = 4096
 _HIDDEN: Final = "***"
 _LEAST_SECRET: Final = 8
+"""A shorter token is one of a test: any text may hold it."""
 _ESCAPED: Final = re.compile(r"\\u00([2-7][0-9a-fA-F])")
 """A character of a token as JSON may write it."""
 _OWN_EFFECT: Final = (
@@ -45,10 +46,10 @@ def api_error(call: Call, attempt: RunningAttempt, raw: aiohttp.ClientResponse, 
     """Return the error for a response with an error status."""
     # some gateways repeat the request in their answer
     secret = attempt.token.text
-    headers = CIMultiDict(
-        (name, raw.headers[name].replace(secret, _HIDDEN)) for name in KEPT_HEADERS if name in raw.headers
-    )
-    body = _without(secret, body, headers)
+    headers = CIMultiDict((name, raw.headers[name]) for name in KEPT_HEADERS if name in raw.headers)
+    if len(secret) >= _LEAST_SECRET:
+        headers = CIMultiDict((name, value.replace(secret, _HIDDEN)) for name, value in headers.items())
+        body = _without(secret, body, headers)
     request = call.request
     problem = read_problem(headers, body)
     advice = None
@@ -84,7 +85,7 @@ def without_token(
     """
     secret, headers, body = attempt.token.text, raw.headers, attempt.body
     if len(secret) < _LEAST_SECRET:
-        return headers, body  # of a test: any text may hold it
+        return headers, body
     if secret in "\n".join(headers.values()):  # in one search; no value has a line break
         hidden = CIMultiDict((name, value.replace(secret, _HIDDEN)) for name, value in headers.items())
         headers = CIMultiDictProxy(hidden)
