@@ -9,6 +9,7 @@ import pydoc
 import re
 import subprocess
 import sys
+import types
 import typing
 from pathlib import Path
 from statistics import median
@@ -106,6 +107,13 @@ def test_tools_can_look_at_what_is_public(cls: type) -> None:
     with contextlib.suppress(ValueError):  # an alias of the standard library has none
         inspect.signature(cls)
     typing.get_type_hints(cls)
+
+
+def test_dir_shows_what_is_public_alone() -> None:
+    for name in ("", ".bulk", ".exports", ".jobs", ".simulator", ".webhooks"):
+        module = importlib.import_module(f"vismanet_async{name}")
+        seen = {one for one in dir(module) if one[0] != "_" and not isinstance(getattr(module, one), types.ModuleType)}
+        assert seen == {one for one in module.__all__ if one[0] != "_"}, name
 
 
 def test_the_list_of_public_names_is_that_of_the_package() -> None:

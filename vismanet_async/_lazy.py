@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,4 +37,8 @@ def lazy_names(
         namespace[name] = value  # found without this function from now on
         return value
 
-    return find, lambda: sorted({*namespace, *namespace["__all__"]})
+    def listed() -> list[str]:
+        others = [name for name, value in namespace.items() if name[:1] == "_" or isinstance(value, ModuleType)]
+        return sorted({*others, *namespace["__all__"]})
+
+    return find, listed

@@ -75,6 +75,9 @@ def test_an_operation_shows_what_it_takes_gives_and_honours(capsys: pytest.Captu
     assert "status (Active | OnHold" in out
     assert "expand_direct_debit (true or false)" in out
     assert "last_modified_date_time (date with" in out
+    assert "key         number\n" in out
+    assert main(["resources", "customer_invoice.list"]) == 0
+    assert "key         documentType, referenceNumber\n" in capsys.readouterr().out
     assert main(["resources", "budget"]) == 0
     assert "branch (text; needed)" in capsys.readouterr().out
     assert main(["resources", "salesOrder.get"]) == 0

@@ -378,7 +378,7 @@ async def _listen(
             if company.as_json:
                 print_json(msgspec.json.encode({"url": place}))
             else:
-                print(f"taking in webhooks at {place}, until Ctrl-C")
+                print(f"receiving webhooks at {place}, until Ctrl-C")
             sys.stdout.flush()
             if work:
                 with lines_shown(sys.stdout, as_json=company.as_json, now=visma.clock.utc_now) as show:

@@ -95,6 +95,7 @@ def _facts(resource: str, method: str) -> dict[str, Any]:
         "one_of": facts.get("one_of", []),
         "body": facts.get("body"),
         "result": facts.get("result"),
+        "key": facts.get("identity", []),
         "background": facts["background"],
         "if_match": facts.get("if_match"),
         "ended": facts.get("ended"),
@@ -195,6 +196,8 @@ def _operation(resource: str, facts: dict[str, Any], method: str) -> Iterator[_L
         yield "", f"    body        {facts['body']}"
     kind = f"list of {facts['result']}" if facts["call"] == "list" else facts.get("result") or _RESULTS[facts["call"]]
     yield "", f"    result      {kind}"
+    if facts["call"] == "list":
+        yield "", f"    key         {', '.join(facts.get('identity', ())) or 'the row as a whole'}"
     yield "", f"    if-match    {_IF_MATCH[facts.get('if_match')]}"
     background = facts["background"] and facts["call"] not in {"list", "upload"}
     yield "", f"    background  {'yes' if background else 'no'}"

@@ -34,7 +34,7 @@ class LatestRows:
     """The latest rows of one resource. All methods block; for one caller at a time.
 
     Args:
-        path: of the file, which is made if absent and gone on with if present; None: a private temporary one.
+        path: of the file, which is made if absent and continued if present; None: a private temporary one.
 
     Raises (from every method): `TargetNotWritable` when the file cannot be written.
     """

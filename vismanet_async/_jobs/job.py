@@ -76,7 +76,7 @@ class Job(DeferredCall[T]):
         return json.dumps({"vismanet_job": 1, "id": self.id, "company": self._manager.company})
 
     async def status(self) -> JobRecord:
-        """Return the stored record; asks the store, never the server.
+        """Return the stored record; reads the job store only and makes no API calls.
 
         Raises:
             JobUnknown: it was forgotten or pruned.

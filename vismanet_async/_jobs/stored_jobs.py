@@ -36,7 +36,7 @@ class StoredJobs:
     async def list(
         self, *, states: Collection[State] | None = None, reference: str | None = None, limit: int = 1000
     ) -> Sequence[JobRecord]:
-        """Return stored jobs, newest first; asks the store, never the server."""
+        """Return stored jobs, newest first; reads the job store only and makes no API calls."""
         chosen = _checked_states(states)
         expect("reference", reference, str, type(None))
         expect_count("limit", limit)
