@@ -453,7 +453,7 @@ async def test_too_many_failures_stop_it_in_order(tmp_path: Path) -> None:
         company.simulator.faults.add("status", status=400, method="POST", after=10)
         summary, results = await company.run(company.rows(keys(500)), max_failures=5)
         company.check(results)
-        assert summary.stopped == "6 rows have failed, and max_failures is 5"
+        assert summary.stopped == "6 rows have failed, and 5 may (max_failures)"
         assert (summary.done, summary.unknown) == (10, 0)
         assert 6 <= summary.failed <= 6 + 5  # those that are under way then: one and a half times the concurrency of 4
         company.simulator.faults.clear()

@@ -232,7 +232,7 @@ def test_what_is_kept_of_an_answer() -> None:
 def test_a_share_counts_from_a_hundred_rows_on() -> None:
     rule = StopRule(max_failure_share=0.5)
     assert [rule.ended(ok=False) for _ in range(WINDOW_ROWS - 1)] == [None] * (WINDOW_ROWS - 1)
-    assert rule.ended(ok=False) == "100 of the last 100 rows have failed, and max_failure_share is 0.5"
+    assert rule.ended(ok=False) == "100 of the last 100 rows have failed, and 50 may (max_failure_share)"
     mended = StopRule(max_failure_share=0.5)
     assert [mended.ended(ok=number % 2 == 0) for number in range(1000)] == [None] * 1000
     assert StopRule(max_failures=0).ended(ok=False) is not None

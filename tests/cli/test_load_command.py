@@ -432,6 +432,8 @@ def test_what_an_earlier_release_left_unknown_is_looked_up_although_the_list_has
     [
         (("customer",), "is not released from a list"),
         (("customer_payment",), "needs a body"),
+        (("customer_invoice",), "Say which with --where"),
+        (("customer_invoice", "--dry-run"), "Say which with --where"),
         (("customer_invoice", "--where", "stats=Balanced"), "there is no filter 'stats'"),
         (("customer_invoice", "--where", "customer.status=Balanced"), "or is of customer"),
     ],
@@ -440,3 +442,4 @@ def test_wrong_use_of_release(shell: Shell, arguments: tuple[str, ...], said: st
     done = shell.inside("release", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
+    assert shell.simulator.requests.total == 0

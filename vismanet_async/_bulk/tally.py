@@ -31,7 +31,7 @@ class StopRule:
     Examples:
         >>> rule = StopRule(max_failures=1)
         >>> rule.ended(ok=False), rule.ended(ok=False)
-        (None, '2 rows have failed, and max_failures is 1')
+        (None, '2 rows have failed, and 1 may (max_failures)')
     """
 
     max_failures: int | None = None
@@ -46,7 +46,7 @@ class StopRule:
         self.failures += not ok
         self._last.append(ok)
         if self.max_failures is not None and self.failures > self.max_failures:
-            return f"{self.failures:,} rows have failed, and max_failures is {self.max_failures:,}"
+            return f"{self.failures:,} rows have failed, and {self.max_failures:,} may (max_failures)"
         failed = self._last.count(False)
         if (
             self.max_failure_share is not None
@@ -54,7 +54,8 @@ class StopRule:
             and failed > self.max_failure_share * WINDOW_ROWS
         ):
             share = self.max_failure_share
-            return f"{failed} of the last {WINDOW_ROWS} rows have failed, and max_failure_share is {share}"
+            allowed = f"{share * WINDOW_ROWS:.3g} may (max_failure_share)"
+            return f"{failed} of the last {WINDOW_ROWS} rows have failed, and {allowed}"
         return None
 
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["LOAD_USAGE", "RELEASE_USAGE", "load", "release"]
 
 LOAD_USAGE: Final = "Usage: vismanet load RESOURCE[.METHOD] FILE --key COLUMN | --upsert FIELD [OPTIONS]"
-RELEASE_USAGE: Final = "Usage: vismanet release RESOURCE [OPTIONS]"
+RELEASE_USAGE: Final = "Usage: vismanet release RESOURCE --where NAME=VALUE [OPTIONS]"
 
 _Several = Annotated[list[str] | None, Parameter(consume_multiple=False)]
 _Where = Annotated[
     list[str] | None,
     Parameter(
         consume_multiple=False,
-        help="Only documents that match: NAME=VALUE, or NAME>=VALUE (also <=, >, <) for dates and numbers. May be "
+        help="Which documents: NAME=VALUE, or NAME>=VALUE (also <=, >, <) for dates and numbers. Needed, may be "
         "given several times.",
     ),
 ]

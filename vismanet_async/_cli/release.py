@@ -47,7 +47,8 @@ def read_release(name: str, where: Sequence[str]) -> Release:
 
     Raises:
         UnknownName: no such resource or filter.
-        RequestRefused: it is not released, or has no list, or a release needs more than the ids.
+        RequestRefused: it is not released, or has no list, a release needs more than the ids, or nothing says which
+            documents.
     """
     resource = find_resource(name)
     methods = registry()["resources"][resource]["methods"]
@@ -72,6 +73,11 @@ def read_release(name: str, where: Sequence[str]) -> Release:
         if other not in {None, resource} or filter_name in given:
             raise RequestRefused(f"--where {text} is given twice, or is of {other}; nothing was sent.")
         given[filter_name] = value
+    if not given:
+        raise RequestRefused(
+            f"all of {resource} would be released, also what nobody has looked at; nothing was sent. Say which with "
+            "--where, such as --where status=Balanced."
+        )
     filters = list_arguments(resource, given)
     refuse_bare_conditions(resource, "list", filters)
     return Release(
