@@ -49,7 +49,7 @@ class Model:
     """
 
     __slots__ = ()
-    __hash__ = None  # type: ignore[assignment]  # models hold lists
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # models hold lists
 
     if TYPE_CHECKING:
         __attrs_attrs__: ClassVar[tuple[attrs.Attribute[Any], ...]]
