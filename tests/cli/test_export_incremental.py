@@ -49,7 +49,8 @@ def test_a_stopped_run_shows_in_the_status(shell: Shell, tmp_path: Path) -> None
 
 
 def test_a_status_of_nothing(shell: Shell, tmp_path: Path) -> None:
-    assert shell.inside("export", "--status", str(tmp_path)).stdout == f"{tmp_path}: nothing is published here\n"
+    empty = shell.inside("export", "--status", str(tmp_path))
+    assert (empty.returncode, empty.stdout) == (6, f"{tmp_path}: nothing is published here\n")
     gone = shell.inside("export", "--status", str(tmp_path / "gone"))
     assert (gone.returncode, gone.stdout) == (6, "")
     assert shell.inside("export", "customer").returncode == 2

@@ -35,7 +35,7 @@ _STATES: Final = {
 
 
 def run_status(target: str, *, spool: Path | None, verify: bool, as_json: bool) -> int:
-    """Print the status and return the exit code, which says whether verified files match the manifest.
+    """Print the status and return the exit code: whether something is there, and verified files match the manifest.
 
     Raises:
         ExportError: there is no such directory, or its manifest cannot be read.
@@ -55,7 +55,7 @@ def run_status(target: str, *, spool: Path | None, verify: bool, as_json: bool) 
         write_bytes(_json(_plain(here)))
     else:
         print("\n".join(_lines(location, here)))
-    return NOT_WRITTEN if here.faults else DONE
+    return NOT_WRITTEN if here.faults or here.state == "nothing" else DONE
 
 
 def _several(directories: list[Path], *, verify: bool, as_json: bool) -> int:
