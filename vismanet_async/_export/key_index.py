@@ -9,6 +9,7 @@ The key file of an export has one key a line, sorted, compressed. The same keys 
 from __future__ import annotations
 
 import gzip
+import re
 import sqlite3
 import zlib
 from contextlib import closing, contextmanager
@@ -43,6 +44,10 @@ _SCHEMA: Final = """
 _GZIP_WBITS: Final = 31
 _LEVEL: Final = 6
 _LINES_AT_ONCE: Final = 4_096
+_PARTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_EMPTY: Final = frozenset({b"null", b'""'})
+_MAY_LACK: Final = re.compile(rb'[\[,](?:null|"")[,\]]')
+"""Matches within some texts, too."""
 
 
 def key_of_name(name: bytes) -> bytes:
@@ -62,13 +67,13 @@ def key_of_name(name: bytes) -> bytes:
 
 
 def is_no_key(key: bytes) -> bool:
-    """Return whether all parts of a key are null.
+    """Return whether a part of a key is null or an empty text (docs/facts.md 12.2), so that it names no record.
 
     Examples:
-        >>> is_no_key(b"[null,null]"), is_no_key(b'["D1",null]')
-        (True, False)
+        >>> is_no_key(b"[null]"), is_no_key(b'["D1",""]'), is_no_key(b'["D1,null,"]')
+        (True, True, False)
     """
-    return key.startswith(b"[null") and not key.replace(b"null", b"").strip(b"[,]")
+    return _MAY_LACK.search(key) is not None and not _EMPTY.isdisjoint(map(bytes, _PARTS.decode(key)))
 
 
 class KeysOfRows:
@@ -151,7 +156,7 @@ class KeyIndex:
         return new
 
     def unseen(self) -> Iterator[bytes]:
-        """Yield the keys that no sweep has seen, sorted; none that is null, as it may be any record's."""
+        """Yield the keys that no sweep has seen, sorted; none that lacks a part, as it may be any record's."""
         found = self._names("SELECT name FROM key WHERE NOT seen ORDER BY name")
         return (name for name in found if not is_no_key(name))
 
