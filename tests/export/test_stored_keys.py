@@ -11,7 +11,7 @@ from anyio import to_thread
 from tests.export.pages import page, put_in_place
 from tests.paging.live import live
 from vismanet_async._export.formats.csv import CsvOptions
-from vismanet_async._export.key_index import KeyIndex
+from vismanet_async._export.key_index import KeyIndex, key_of_name
 from vismanet_async._export.latest_rows import LatestRows
 from vismanet_async._export.sinks.opening import columns_written, open_sink
 from vismanet_async._export.stored_rows import row_reader
@@ -62,11 +62,37 @@ def test_cells_that_tell_their_key_cost_nothing(tmp_path: Path) -> None:
     assert all(row.endswith(",") for row in rows)  # nothing in `_extra`
 
 
-def test_a_number_has_one_spelling_in_a_column_of_numbers(tmp_path: Path) -> None:
-    entry = entry_of(tmp_path, "contact", [{"contactId": 1}], "parquet")
-    reader = row_reader(tmp_path, "contact", entry)
-    assert reader.own_key(b"[7.0]") == b"[7]"  # of a tombstone; the row's column holds 7
-    assert b"999999999" in reader.own_key(b"[1e999999999]")  # and is not written out
+@pytest.mark.parametrize(
+    ("spellings", "key"),
+    [
+        ("7 7.0 7e0 70E-1", "7"), ("0 -0 0.00 -0e5", "0"), ("7.5 7.50 75e-1", "7.5"),
+        ("1e999999999 10e999999998", "1E+999999999"),
+        (f"{'1' * 40}.5 {'1' * 40}.50", f"{'1' * 40}.5"), (f"{2**70}", f"{2**70}"), ("1e99999999999999999999", None),
+        ('"sø" "s\\u00f8"', '"sø"'), ('"7.0"', None), ('"a,7.0"', None), ('{"a":7.0}', None),
+        ('"\\ud800"', None), ("true", None),
+    ],
+)  # fmt: skip
+def test_a_key_has_one_spelling(spellings: str, key: str | None) -> None:
+    for spelling in spellings.split():
+        made = key_of_name(b"\0".join((b'"a"', spelling.encode(), b"7")))
+        assert made.decode() == f'["a",{key or spelling},7]'
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_a_number_that_is_written_in_another_way_is_the_same_record(tmp_path: Path, format: str) -> None:  # noqa: A002
+    async with live(rows={"project": 2}) as site:
+        plan: dict[str, Any] = {"to": tmp_path / "o", "format": format, "incremental": True, "deletions": True}
+        await site.visma.export("project", **plan)
+        for row in [*site.sim.truth("project").rows()]:
+            site.sim.touch("project", row["projectID"], internalID=float(row["internalID"]), description="new")
+        (sweep,) = [run.sweep for run in (await site.visma.export("project", **plan)).resources["project"].runs[1:]]
+    assert sweep is not None
+    assert (sweep.verdict, sweep.deleted, sweep.restored) == ("proven", 0, 0)
+    assert (await to_thread.run_sync(lambda: compact(tmp_path / "o", to=tmp_path / "c"))).rows == 2
+    if format != "csv":
+        with open_duckdb(tmp_path / "o") as db:
+            assert db.sql("SELECT description FROM project").fetchall() == [("new",), ("new",)]
+        assert open_polars(tmp_path / "o")["project"].collect()["description"].to_list() == ["new", "new"]
 
 
 def opened_names(root: Path) -> list[str]:

@@ -84,7 +84,7 @@ class LatestRows:
             if tombstones is not None:
                 with self._once(tombstones) as begun:
                     for keys in tombstone_keys(reader.location, tombstones) if begun else ():
-                        self._remove([reader.own_key(key) for key in keys])
+                        self._remove(keys)
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield key and content of each record, sorted by key."""

@@ -300,7 +300,7 @@ def _published(path: str | os.PathLike[str]) -> Iterator[_PublishedList]:
             if size != part.bytes:
                 found = "is missing" if size is None else f"has {size} bytes"
                 raise ExportError(f"{file} {found}, which its manifest does not say. Export the list again.")
-        gone = _gone(location, name, entry)
+        gone = _gone(location, entry)
         several = bool(gone) or sum(1 for run in entry.runs if run.rows) > 1
         yield _PublishedList(
             name=name,
@@ -311,12 +311,12 @@ def _published(path: str | os.PathLike[str]) -> Iterator[_PublishedList]:
         )
 
 
-def _gone(location: Path, name: str, entry: ResourceEntry) -> frozenset[bytes]:
+def _gone(location: Path, entry: ResourceEntry) -> frozenset[bytes]:
     """Return the keys that a run found gone, and that are not there again."""
     gone = {key for part in entry.tombstones for keys in tombstone_keys(location, part) for key in keys}
     if gone and entry.keys is not None:
         gone.difference_update(keys_in(location, entry.keys.file))
-    return frozenset(map(row_reader(location, name, entry).own_key, gone)) if gone else frozenset()
+    return frozenset(gone)
 
 
 def _keys(name: str) -> tuple[str, ...]:

@@ -64,11 +64,9 @@ __all__ = [
 
 _ROWS_AT_ONCE: Final = 1_000
 _LONGEST_CELL: Final = 2**31 - 1
-_INT64_DIGITS: Final = 19
 _METADATA: Final = "metadata"
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _EXACT: Final = msgspec.json.Decoder(float_hook=Decimal)
-_PARTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class _Tombstone(msgspec.Struct):
@@ -119,10 +117,6 @@ class RowReader(ABC):
             "tells whether they are the same record, and none may take the place of another; nothing was written. Read "
             "the files that manifest.files(...) names, or leave the list out."
         )
-
-    def own_key(self, key: bytes) -> bytes:
-        """Return the form that a key has among those of `batches`."""
-        return key
 
     def fields(self, content: bytes) -> dict[str, Any]:
         """Return the values of a row by the paths of its fields; lists are whole. Numbers are exact."""
@@ -222,10 +216,6 @@ class _Parquet(RowReader):
             for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=columns):
                 yield list(map(self._key, batch.to_pylist()))
 
-    def own_key(self, key: bytes) -> bytes:
-        # a column of integers makes 7 of 7.0
-        return msgspec.json.encode(list(map(_plain, _PARTS.decode(key))))
-
     def _read(self, file: BinaryIO) -> Iterator[Batch]:
         with closing(_parquet(file)) as parquet:
             for batch in parquet.iter_batches(_ROWS_AT_ONCE):
@@ -237,7 +227,8 @@ class _Parquet(RowReader):
     def _key(self, row: Mapping[str, Any]) -> bytes:
         key = [row[name] for name in self.identity]
         if self._is_unfit and None in key and row[EXTRA]:
-            return self.own_key(msgspec.json.encode(_completed(key, self.identity, row[EXTRA])))
+            key = _completed(key, self.identity, row[EXTRA])
+            return key_of_name(b"\0".join(map(msgspec.json.encode, key)))
         return msgspec.json.encode(key)
 
 
@@ -352,11 +343,3 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield from _flat(inner, f"{path}.{name}" if path else name)
     else:
         yield path, value
-
-
-def _plain(part: msgspec.Raw) -> Any:
-    number = _EXACT.decode(part)
-    is_whole = (
-        isinstance(number, Decimal) and number.adjusted() < _INT64_DIGITS and number == number.to_integral_value()
-    )
-    return int(number) if is_whole else part
