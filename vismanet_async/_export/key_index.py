@@ -1,7 +1,7 @@
 """The keys of one resource, on disk: which are published, and which of them a sweep has seen.
 
-A key is the JSON array of a row's identity fields, in one spelling: `["INV","000225"]`, and `[7]` for `7.0`, too. SQLite
-keeps them in a private temporary database, so that millions take a few megabytes of memory.
+A key is the JSON array of a row's identity fields, in one spelling: `["INV","000225"]`, and `[7]` for `7.0`, too.
+SQLite keeps them in a private temporary database, so that millions take a few megabytes of memory.
 
 The key file of an export has one key a line, sorted, compressed. The same keys give the same bytes.
 """

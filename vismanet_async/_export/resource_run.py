@@ -34,6 +34,7 @@ from vismanet_async._export.sweep import BudgetedSender, KeySweep, Swept
 from vismanet_async._export.target.local import KEYS_NAME, OVERLAP_NAME
 from vismanet_async._export.target.manifest import ResourceEntry, Sweep
 from vismanet_async._export.writer_thread import serial_writer
+from vismanet_async._paging.guarantee import safe_boundary
 from vismanet_async._tasks import T, run_blocking, unwrap_group
 from vismanet_async.errors import IncompleteListing
 
@@ -153,7 +154,7 @@ class ResourceRun:
         self._began = context.clock.monotonic()
         journal = await context.run_blocking(checkpoint.journal, self.name)
         replay = ReplayingSender(checkpoint.answers.get(self.name, {}), journal, threads=context.threads)
-        server = ServerClock(checkpoint.started_at)
+        server = ServerClock(safe_boundary(checkpoint.started_at))
         self.listing = self.listing.with_sender(
             lambda sender: replay.wrap(server.wrap(self._observed(sender))),
             clock=FrozenClock(context.clock, checkpoint.started_at),

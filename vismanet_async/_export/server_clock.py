@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vismanet_async._http.rate_limit import http_date
-from vismanet_async._paging.guarantee import boundary_by, safe_boundary
+from vismanet_async._paging.guarantee import boundary_by
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
-    from datetime import datetime
 
     from vismanet_async._http.message import Request, Response, Sender, StreamedResponse
 
@@ -20,13 +19,12 @@ class ServerClock:
     """Sends by another sender, and notes what the `Date` of the answers says of the edge.
 
     Args:
-        now: when the reading began, by this machine's clock.
+        edge: the `safe_boundary` by this machine's clock when the reading began.
     """
 
-    def __init__(self, now: datetime) -> None:
-        self.edge = safe_boundary(now)
-        """A moment that no change is stamped before which comes after the reading began (`guarantee`), by the clock
-        that is furthest behind so far."""
+    def __init__(self, edge: str) -> None:
+        self.edge = edge
+        """The same by the clock that is furthest behind so far: no change since then is stamped earlier."""
         self._sender: Sender
 
     def wrap(self, sender: Sender) -> ServerClock:

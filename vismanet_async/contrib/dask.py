@@ -381,14 +381,15 @@ class _Run:
         if partition_plan is None:
             done = await self.submitter.read(whole)
             return ReadList([done], [done.completeness], None)
+        whole = attrs.evolve(whole, divided=True, edge=partition_plan.edge)
         ranges = [
-            attrs.evolve(whole, directory=self._shared / f"{name}-{number}", range=each, divided=True)
+            attrs.evolve(whole, directory=self._shared / f"{name}-{number}", range=each)
             for number, each in enumerate(partition_plan.ranges)
         ]
         read = await _all(self.submitter.read, ranges)
         # after all ranges: it has the rows that moved between them
         rest = await self.submitter.read(
-            attrs.evolve(whole, directory=self._shared / f"{name}-rest", range=partition_plan.rest, divided=True)
+            attrs.evolve(whole, directory=self._shared / f"{name}-rest", range=partition_plan.rest)
         )
         final = await _all(lambda partition: self.submitter.without_newer(partition, rest), ranges)
         return ReadList([*final, rest], [done.completeness for done in (*read, rest)], partition_plan)
