@@ -14,6 +14,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
+import anyio.lowlevel
 import attrs
 import msgspec
 import pytest
@@ -41,6 +42,7 @@ from vismanet_async.contrib._partitions import (
     Failure,
     Partition,
     PartitionDone,
+    owner_of,
     plan_partition,
     read_partition,
     result_of,
@@ -352,7 +354,7 @@ async def test_increments_in_a_store_end_as_the_truth(company: Company, s3: Stor
     company.portal.call(simulator.faults.clear)
     assert company.access.settings is not None
     other = Access(settings=attrs.evolve(company.access.settings, tenant_id=OTHER))
-    with pytest.raises(RequestRefused, match="nothing was published"):
+    with pytest.raises(RequestRefused, match="nothing was sent"):
         await export_on_dask(["customer", "supplier"], **(options | {"access": other, "resume": False}))
     assert Manifest.read(location) == manifest
 
@@ -528,6 +530,67 @@ def test_rows_are_told_apart_behind_others_that_came_twice(
     _, newer = read("other", [['""']])  # that one, or another
     with pytest.raises(ExportError, match="nothing tells which of them was changed"):
         without_newer(window, newer)
+
+
+@attrs.define
+class Here:
+    """A cluster of one worker, in this process."""
+
+    access: Access
+    fails: str = ""
+    read_: list[str] = attrs.field(factory=list)
+
+    async def owner(self, partition: Partition) -> tuple[str | None, str]:
+        return await to_thread.run_sync(owner_of, partition, self.access)
+
+    async def divide(self, partition: Partition, **_: Any) -> None:
+        return None
+
+    async def read(self, partition: Partition) -> PartitionDone:
+        if partition.resource == self.fails:
+            while not self.read_:
+                await anyio.lowlevel.checkpoint()
+            raise ExportError("stopped")
+        there = await to_thread.run_sync(partition.done)
+        done = await to_thread.run_sync(read_partition, partition, self.access)
+        if there is None:
+            self.read_.append(partition.resource)
+        return done
+
+
+async def test_only_the_same_company_goes_on(company: Company, tmp_path: Path) -> None:
+    """Two tokens look the same, and so do two companies of which nothing is known."""
+
+    def here(tenant: str, *, known: bool, fails: str = "") -> Here:
+        token = company.portal.call(company.simulator.issue_token, tenant)
+        url = company.simulator.base_url
+        return Here(Access(settings=Settings(token=token, base_url=url, tenant_id=tenant if known else None)), fails)
+
+    async def run(worker: Any, to: str, **options: Any) -> Manifest:
+        plan = ExportPlan(resources=["supplier", "branch"], to=tmp_path / to, **options)
+        return await dask_export._Run(plan, None, worker, range_rows=10**6, most_ranges=1).run()
+
+    one = company.simulator.tenant_id
+    for to, known, other, read in (
+        ("same", True, one, ["branch"]), ("other", True, OTHER, ["branch", "supplier"]),
+        ("unknown", False, OTHER, ["branch", "supplier"]),
+    ):  # fmt: skip
+        with pytest.raises(ExportError, match="stopped"):
+            await run(here(one, known=known, fails="branch"), to)
+        worker = here(other, known=known)
+        manifest = await run(worker, to)
+        assert sorted(worker.read_) == read
+        assert manifest.company == (other if known else None)
+    with pytest.raises(RequestRefused, match="an unknown company, and this one is of an unknown one, too"):
+        await run(here(one, known=False), "unknown", incremental=True)
+
+    class Two(Here):
+        async def owner(self, partition: Partition) -> tuple[str | None, str]:
+            return "another", company.simulator.base_url
+
+    with pytest.raises(ExportError, match="one worker signs in to the company another of"):
+        await run(Two(here(one, known=True).access), "two")
+    assert not (tmp_path / "two" / "manifest.json").exists()
 
 
 def test_a_clock_that_is_ahead_divides_nothing_ahead_of_the_server(

@@ -60,6 +60,7 @@ __all__ = [
     "Failure",
     "Partition",
     "PartitionDone",
+    "owner_of",
     "plan_partition",
     "read_partition",
     "result_of",
@@ -200,6 +201,16 @@ def result_of(work: Callable[..., T], *args: Any, **options: Any) -> T | Failure
         return work(*args, **options)
     except VismaNetError as error:
         return Failure.of(error)
+
+
+def owner_of(partition: Partition, access: Access) -> tuple[str | None, str]:
+    """Return the company that a partition will be read of, None if that is not known, and its server. Blocks."""
+
+    async def find() -> tuple[str | None, str]:
+        async with access.client(partition.company) as visma:
+            return visma.tenant_id, visma.base_url
+
+    return anyio.run(find)
 
 
 def plan_partition(partition: Partition, access: Access, *, least_rows: int, most: int) -> PartitionPlan | None:
