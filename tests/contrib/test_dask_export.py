@@ -7,13 +7,14 @@ import os
 import pickle
 import signal
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
+import anyio.lowlevel
 import attrs
 import msgspec
 import pytest
@@ -23,12 +24,14 @@ from distributed import Client, LocalCluster
 from distributed.client import FutureCancelledError
 
 from tests.export.stores import STORES, Store
+from vismanet_async._clock import SystemClock
 from vismanet_async._conditions import before
 from vismanet_async._export.compact import compact
 from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.target.locations import RemotePath, parse_location
 from vismanet_async._export.target.manifest import Manifest, validate
 from vismanet_async._paging.delivery import Delivery, Replaced
+from vismanet_async._paging.guarantee import safe_boundary
 from vismanet_async._paging.page_formats import PAGE_NUMBER
 from vismanet_async._paging.paginator import Paginator
 from vismanet_async._settings import Settings
@@ -39,6 +42,8 @@ from vismanet_async.contrib._partitions import (
     Failure,
     Partition,
     PartitionDone,
+    owner_of,
+    plan_partition,
     read_partition,
     result_of,
     without_newer,
@@ -349,7 +354,7 @@ async def test_increments_in_a_store_end_as_the_truth(company: Company, s3: Stor
     company.portal.call(simulator.faults.clear)
     assert company.access.settings is not None
     other = Access(settings=attrs.evolve(company.access.settings, tenant_id=OTHER))
-    with pytest.raises(RequestRefused, match="nothing was published"):
+    with pytest.raises(RequestRefused, match="nothing was sent"):
         await export_on_dask(["customer", "supplier"], **(options | {"access": other, "resume": False}))
     assert Manifest.read(location) == manifest
 
@@ -496,28 +501,115 @@ def test_rows_are_told_apart_behind_others_that_came_twice(
         operation_id = "Supplier_GetAll"
         completeness = Paginator(style=PAGE_NUMBER).report()
 
-        def __init__(self, pages: list[list[int]]) -> None:
+        def __init__(self, pages: list[list[str]]) -> None:
             self.pages = pages
+
+        def with_sender(self, _: object) -> Twice:
+            return self
 
         @asynccontextmanager
         async def raw_pages(self, *, ordered: bool) -> AsyncIterator[AsyncIterator[Delivery]]:
             async def deliveries() -> AsyncIterator[Delivery]:
                 for number, page in enumerate(self.pages):
-                    rows = [msgspec.Raw(b'{"number":"%d"}' % row) for row in page]
+                    rows = [msgspec.Raw(b'{"number":%b}' % row.encode()) for row in page]
                     yield Delivery(number, None, rows, None, (Replaced(0, 0),) if number else ())
 
             yield deliveries()
 
-    def read(name: str, pages: list[list[int]]) -> tuple[Partition, PartitionDone]:
+    def read(name: str, pages: list[list[str]]) -> tuple[Partition, PartitionDone]:
         monkeypatch.setattr(Partition, "listing", lambda partition, visma: Twice(pages))
         plan = ExportPlan(resources=["supplier"], to=tmp_path)
         partition = Partition(directory=tmp_path / name, company=None, resource="supplier", plan=plan, divided=True)
         return partition, read_partition(partition, company.access)
 
-    (window, _), (_, newer) = read("window", [[1, 2, 3, 4], [1]]), read("rest", [[3]])
+    window, _ = read("window", [['"1"', '"2"', '"sø"', '"4"', '""'], ['"1"']])
+    _, newer = read("rest", [['"s\\u00f8"']])  # another server, which escapes
     final = without_newer(window, newer)
     lines = (tmp_path / "window-final" / final.parts[0].file).read_bytes().splitlines()
-    assert [msgspec.json.decode(line)["number"] for line in lines] == ["2", "4", "1"]
+    assert [msgspec.json.decode(line)["number"] for line in lines] == ["2", "4", "", "1"]
+    _, newer = read("other", [['""']])  # that one, or another
+    with pytest.raises(ExportError, match="nothing tells which of them was changed"):
+        without_newer(window, newer)
+
+
+@attrs.define
+class Here:
+    """A cluster of one worker, in this process."""
+
+    access: Access
+    fails: str = ""
+    read_: list[str] = attrs.field(factory=list)
+
+    async def owner(self, partition: Partition) -> tuple[str | None, str]:
+        return await to_thread.run_sync(owner_of, partition, self.access)
+
+    async def divide(self, partition: Partition, **_: Any) -> None:
+        return None
+
+    async def read(self, partition: Partition) -> PartitionDone:
+        if partition.resource == self.fails:
+            while not self.read_:
+                await anyio.lowlevel.checkpoint()
+            raise ExportError("stopped")
+        there = await to_thread.run_sync(partition.done)
+        done = await to_thread.run_sync(read_partition, partition, self.access)
+        if there is None:
+            self.read_.append(partition.resource)
+        return done
+
+
+async def test_only_the_same_company_goes_on(company: Company, tmp_path: Path) -> None:
+    """Two tokens look the same, and so do two companies of which nothing is known."""
+
+    def here(tenant: str, *, known: bool, fails: str = "") -> Here:
+        token = company.portal.call(company.simulator.issue_token, tenant)
+        url = company.simulator.base_url
+        return Here(Access(settings=Settings(token=token, base_url=url, tenant_id=tenant if known else None)), fails)
+
+    async def run(worker: Any, to: str, **options: Any) -> Manifest:
+        plan = ExportPlan(resources=["supplier", "branch"], to=tmp_path / to, **options)
+        return await dask_export._Run(plan, None, worker, range_rows=10**6, most_ranges=1).run()
+
+    one = company.simulator.tenant_id
+    for to, known, other, read in (
+        ("same", True, one, ["branch"]), ("other", True, OTHER, ["branch", "supplier"]),
+        ("unknown", False, OTHER, ["branch", "supplier"]),
+    ):  # fmt: skip
+        with pytest.raises(ExportError, match="stopped"):
+            await run(here(one, known=known, fails="branch"), to)
+        worker = here(other, known=known)
+        manifest = await run(worker, to)
+        assert sorted(worker.read_) == read
+        assert manifest.company == (other if known else None)
+    with pytest.raises(RequestRefused, match="an unknown company, and this one is of an unknown one, too"):
+        await run(here(one, known=False), "unknown", incremental=True)
+
+    class Two(Here):
+        async def owner(self, partition: Partition) -> tuple[str | None, str]:
+            return "another", company.simulator.base_url
+
+    with pytest.raises(ExportError, match="one worker signs in to the company another of"):
+        await run(Two(here(one, known=True).access), "two")
+    assert not (tmp_path / "two" / "manifest.json").exists()
+
+
+def test_a_clock_that_is_ahead_divides_nothing_ahead_of_the_server(
+    company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = datetime.now(UTC) + timedelta(days=3)
+    monkeypatch.setattr(SystemClock, "utc_now", lambda _: ahead)
+    plan = ExportPlan(resources=["customer"], to=tmp_path)
+    whole = Partition(directory=tmp_path / "share", company=None, resource="customer", plan=plan)
+    found = plan_partition(whole, company.access, least_rows=100, most=2)
+    assert found is not None
+    assert found.edge <= safe_boundary(datetime.now(UTC))
+    rest = attrs.evolve(whole, range=found.rest, divided=True, edge=found.edge)
+    assert read_partition(rest, company.access).rows == 0
+    # the edge of a clock that no answer bounded
+    late = attrs.evolve(rest, directory=tmp_path / "late", edge=safe_boundary(ahead))
+    with pytest.raises(ExportError, match="a clock of the server is behind"):
+        read_partition(late, company.access)
+    assert not (tmp_path / "late").exists()
 
 
 def test_errors_travel_as_they_are() -> None:

@@ -271,6 +271,17 @@ def test_an_amount_beyond_its_column_is_counted_and_kept(warehouse: Warehouse) -
     assert [note["unfit"] for note in warehouse.notes("customer_invoice")] == [1]
 
 
+def test_rows_without_a_key_are_not_merged(warehouse: Warehouse) -> None:
+    """dlt would take two of them for versions of one record."""
+    (key,) = warehouse.others("add", "carrier")
+    for empty in (7, "", None):  # a number is in no column of texts
+        warehouse.others("touch", "carrier", key=key, carrierId=empty)
+        key = "" if empty is None else str(empty)
+        with pytest.raises(PipelineStepFailed) as raised:
+            warehouse.load("carrier")
+        assert any("all such rows for versions of one record" in str(one) for one in causes(raised.value))
+
+
 def test_a_list_with_filters_is_replaced(warehouse: Warehouse) -> None:
     filters = {"subaccount": {"active": True}}
     warehouse.others("touch", "subaccount", count=5, active=False)

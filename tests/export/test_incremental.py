@@ -21,8 +21,9 @@ import pytest
 
 from tests.export.pages import FakeListing, FakeSource, page
 from vismanet_async._client import VismaNet
-from vismanet_async._clock import SystemClock
+from vismanet_async._clock import FrozenClock, SystemClock
 from vismanet_async._columns.schema import Column, columns_of
+from vismanet_async._conditions import on_or_after
 from vismanet_async._export.events import PageWritten
 from vismanet_async._export.incremental import DeltaTracker, StartPoint, start_of
 from vismanet_async._export.plan import ExportPlan
@@ -446,8 +447,8 @@ def row(number: int, at: str | None, total: int = 1) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(facts))
 
 
-def changes(known: bytes = b"", latest: int = 1 << 62, overlap: timedelta = timedelta(hours=1)) -> DeltaTracker:
-    return DeltaTracker("lastModifiedDateTime", known=known, overlap=overlap, latest=latest)
+def changes(known: bytes = b"", edge: str = "2098-01-01", overlap: timedelta = timedelta(hours=1)) -> DeltaTracker:
+    return DeltaTracker("lastModifiedDateTime", known=known, overlap=overlap, edge=lambda: edge)
 
 
 def test_rows_are_the_same_whatever_the_total_is(tmp_path: Path) -> None:
@@ -461,7 +462,7 @@ def test_rows_are_the_same_whatever_the_total_is(tmp_path: Path) -> None:
 
 
 def test_impossible_times_do_not_move_the_watermark() -> None:
-    seen = changes(latest=63_900_000_000 * 1_000_000)
+    seen = changes()
     seen.repeats([row(1, "2099-01-01T00:00:00"), row(2, "2020-01-01T10:00:00.1234567"), row(3, None)])
     assert seen.watermark == "2020-01-01T10:00:00.1234567"
     assert "1 rows do not tell" in seen.note
@@ -504,11 +505,46 @@ async def test_companies_are_not_mixed_in_one_directory(tmp_path: Path) -> None:
 def test_rows_with_half_a_pair_are_tracked() -> None:
     half = rb'{"number":"1","name":"\ud800","lastModifiedDateTime":"2025-01-01T00:00:00"}'
     other = half.replace(rb"\ud800", rb"\ud801")
-    tracker = DeltaTracker("lastModifiedDateTime", known=b"", overlap=timedelta(hours=1), latest=stamp_of("2026-01-01"))
+    tracker = DeltaTracker("lastModifiedDateTime", known=b"", overlap=timedelta(hours=1), edge=lambda: "2026-01-01")
     assert tracker.repeats([half, other]) == []
     assert (tracker.watermark, tracker.unstamped, len(tracker._seen)) == ("2025-01-01T00:00:00", 0, 2)
     with pytest.raises(msgspec.DecodeError):
         tracker.repeats([b'{"number":'])
+
+
+@pytest.mark.parametrize("days", [0, 3])
+async def test_a_row_stamped_ahead_hides_no_change(simulator: Simulator, tmp_path: Path, days: int) -> None:
+    """Nothing tells it from a row of a server in another zone; and this machine's clock may be ahead, too."""
+    clock = FrozenClock(SystemClock(), datetime.now(UTC) + timedelta(days=days))
+    simulator.touch("customer", "10007", stamp_offset_seconds=6 * 3600)
+    plan = ExportPlan(resources="customer", to=tmp_path, incremental=True, overlap=timedelta(hours=1))
+    async with VismaNet(StaticToken(simulator.issue_token()), base_url=simulator.base_url, clock=clock) as visma:
+
+        async def run() -> Manifest:
+            return await Export(visma, plan, company=simulator.tenant_id, base_url=simulator.base_url, clock=clock)
+
+        listing = visma.customer.list()
+        await listing.all()
+        await run()
+        simulator.touch("customer", "10011", name="changed meanwhile")
+        assert listing.completeness is not None
+        assert listing.completeness.watermark is not None
+        changed = visma.customer.list(last_modified_date_time=on_or_after(listing.completeness.watermark))
+        assert "10011" in {one.number for one in await changed.all()}
+        manifest = await run()
+    assert newest(lines(tmp_path, manifest, "customer"))["10011"]["name"] == "changed meanwhile"
+    assert manifest.resources["customer"].runs[1].rows == 1  # all the others were left out
+
+
+def test_an_edge_that_goes_back_bounds_the_watermark() -> None:
+    edges = iter(["2026-01-02T00:00:00", "2026-01-01T00:00:00", "2026-01-01T00:00:00"])
+    seen = DeltaTracker("lastModifiedDateTime", known=b"", overlap=timedelta(hours=1), edge=lambda: next(edges))
+    assert seen.repeats([row(1, "2026-01-02T01:00:01")]) == []
+    assert seen.watermark is None
+    seen.repeats([row(2, "2026-01-01T01:00:01"), row(3, "2026-01-01T01:00:00")])
+    assert seen.watermark == "2026-01-01T01:00:00"
+    seen.repeats([row(4, "2026-01-01T00:30:00")])
+    assert seen.watermark == "2026-01-01T01:00:00"
 
 
 async def test_a_clock_that_is_set_back_during_a_run_hides_no_change(

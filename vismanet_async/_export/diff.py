@@ -13,6 +13,7 @@ import attrs
 import msgspec
 
 from vismanet_async._arguments import expect_count
+from vismanet_async._export.key_index import is_no_key
 from vismanet_async._export.latest_rows import LatestRows
 from vismanet_async._export.stored_rows import row_reader
 from vismanet_async._export.target.locations import parse_location
@@ -119,7 +120,7 @@ def diff(
     Raises:
         RequestRefused: before anything is yielded: a resource or a run is not there, the formats differ, or the rows
             have no key.
-        ExportError: a file is not as its manifest states.
+        ExportError: a file is not as its manifest states, or nothing tells whether two rows are the same record.
 
     Examples:
         >>> _ = await visma.export("customer", to="one", incremental=True)
@@ -184,6 +185,8 @@ def _differences(
             named = dict(zip(reader.identity, msgspec.json.decode(key), strict=True))
             if old is None or new is None:
                 yield Difference(resource=name, kind="added" if old is None else "removed", key=named)
+            elif old != new and is_no_key(key):
+                raise reader.several_without_a_key(name)
             elif old != new and (changes := _changes(reader.fields(old), reader.fields(new))):
                 yield Difference(resource=name, kind="changed", key=named, changes=changes)
 

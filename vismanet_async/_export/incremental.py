@@ -5,7 +5,10 @@ The local clock is not used, because the zone of the server's times is not known
 goes back
 
 - by the duration of the earlier run, since a row that was changed after it was read can be older than the watermark;
-- by the *overlap*, since changes may be committed late and the server's local time goes back an hour in autumn.
+- by the *overlap*, since changes may be committed late and the server's local time goes back an hour in autumn;
+- in any case to the edge before which nothing is changed any more (`_paging.guarantee`). A row stamped ahead of time,
+  by a second server or an import, cannot be told from one of a server in another zone, and must not hide what is
+  changed in the hours until then: rows later than the edge and the overlap together move no watermark.
 
 So some rows are read twice. Rows of the overlap that are published already and are equal byte for byte, apart from
 paging metadata, are left out. Comparing key and time would not do: two changes can have the same time.
@@ -37,7 +40,7 @@ from vismanet_async._paging.keys import stamp_of, stamp_text
 from vismanet_async.errors import ExportError, RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from vismanet_async._export.target.locations import Location
@@ -281,16 +284,17 @@ class DeltaTracker:
         row_field: the field with the time of the last change.
         known: digests of the rows that earlier runs published last.
         overlap: how far the next run will go back.
-        latest: rows stamped later than this do not move the watermark.
+        edge: returns the moment to which the next run goes back at least, as far as it is known by now: rows stamped
+            later than it and the overlap do not move the watermark.
     """
 
-    def __init__(self, row_field: str, *, known: bytes, overlap: timedelta, latest: int) -> None:
+    def __init__(self, row_field: str, *, known: bytes, overlap: timedelta, edge: Callable[[], str]) -> None:
         fields: list[Any] = [("modified", str | None, msgspec.field(default=None, name=row_field))]
         self._decode = msgspec.json.Decoder(msgspec.defstruct("Changed", fields, gc=False)).decode
         self._known = frozenset(known[at : at + DIGEST_BYTES] for at in range(0, len(known), DIGEST_BYTES))
         self._remember = (overlap + LONGEST_RUN) // _MICROSECOND
         self._overlap = overlap // _MICROSECOND
-        self._latest = latest
+        self._edge = edge
         self._seen: dict[bytes, int] = {}
         self._newest, self._text = 0, ""
         self._floor = 0
@@ -303,7 +307,7 @@ class DeltaTracker:
 
     @property
     def watermark(self) -> str | None:
-        """The greatest lastModified value of the rows, as the server wrote it."""
+        """The greatest lastModified value of the rows that may be one, as the server wrote it."""
         return self._text or None
 
     @property
@@ -316,13 +320,14 @@ class DeltaTracker:
     def repeats(self, rows: Sequence[RawRow]) -> list[int]:
         """Track the rows of a page, and return the indexes of those that are published already."""
         found = []
+        latest = stamp_of(self._edge()) + self._overlap
         for index, row in enumerate(rows):
             text = self._modified(row)
             stamp = stamp_of(text)
             self.unstamped += not stamp
             if stamp and (self.oldest is None or stamp < self.oldest):
                 self.oldest = stamp
-            if self._newest < stamp <= self._latest:
+            if self._newest < stamp <= latest:
                 self._newest, self._text = stamp, text
                 self._floor = max(self._floor, stamp - self._remember)
             if stamp < self._floor and not self._known:

@@ -1,7 +1,7 @@
 """The keys of one resource, on disk: which are published, and which of them a sweep has seen.
 
-A key is the JSON array of a row's identity fields, in one spelling: `["INV","000225"]`. SQLite keeps them in a private
-temporary database, so that millions take a few megabytes of memory.
+A key is the JSON array of a row's identity fields, in one spelling: `["INV","000225"]`, and `[7]` for `7.0`, too.
+SQLite keeps them in a private temporary database, so that millions take a few megabytes of memory.
 
 The key file of an export has one key a line, sorted, compressed. The same keys give the same bytes.
 """
@@ -9,11 +9,13 @@ The key file of an export has one key a line, sorted, compressed. The same keys 
 from __future__ import annotations
 
 import gzip
+import re
 import sqlite3
 import zlib
 from contextlib import closing, contextmanager
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -43,32 +45,57 @@ _SCHEMA: Final = """
 _GZIP_WBITS: Final = 31
 _LEVEL: Final = 6
 _LINES_AT_ONCE: Final = 4_096
+_PARTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_EMPTY: Final = frozenset({b"null", b'""'})
+_INT64_DIGITS: Final = 19
+_EXACT: Final = msgspec.json.Decoder(float_hook=Decimal)
+_NUMBER: Final = re.compile(rb"-?[0-9]")
+_MAY_DIFFER: Final = re.compile(rb"\\|[\[,](?:-0|-?[0-9]+[.eE])")
+"""Matches within some texts, too."""
+_MAY_LACK: Final = re.compile(rb'[\[,](?:null|"")[,\]]')
+"""Matches within some texts, too."""
 
 
 def key_of_name(name: bytes) -> bytes:
     r"""Return the key of a row from its name (`vismanet_async._paging.keys`).
 
     Examples:
-        >>> key_of_name(b'"INV"' + bytes(1) + b'"S\\u00f8"').decode()
-        '["INV","Sø"]'
+        >>> key_of_name(b'"INV"' + bytes(1) + b'"S\\u00f8"').decode(), key_of_name(b"7.0")
+        ('["INV","Sø"]', b'[7]')
     """
-    key = b"[%b]" % name.replace(b"\0", b",")
-    if b"\\" not in name:
+    return _in_one_spelling(b"[%b]" % name.replace(b"\0", b","))
+
+
+def _in_one_spelling(key: bytes) -> bytes:
+    if _MAY_DIFFER.search(key) is None:
         return key
-    try:  # the same text can be escaped in several ways
-        return msgspec.json.encode(msgspec.json.decode(key))
-    except (msgspec.DecodeError, UnicodeError):
-        return key  # half of a surrogate pair, which has no other spelling
+    try:  # the same text can be escaped in several ways, and the same number be written in several
+        return msgspec.json.encode(list(map(_plain, _PARTS.decode(key))))
+    except (msgspec.DecodeError, UnicodeError, ArithmeticError):
+        return key  # half of a surrogate pair, or a number beyond all bounds: they have no other spelling
+
+
+def _plain(part: msgspec.Raw) -> Any:
+    text = bytes(part)
+    if not _NUMBER.match(text):
+        return msgspec.json.decode(text) if b"\\" in text else part
+    number = _EXACT.decode(text)
+    if isinstance(number, int):
+        return part if number else 0  # of -0
+    if number.adjusted() < _INT64_DIGITS and number == number.to_integral_value():
+        return int(number)
+    exactly = Context(prec=len(text), Emin=MIN_EMIN, Emax=MAX_EMAX)
+    return msgspec.Raw(str(number.normalize(exactly)).encode())
 
 
 def is_no_key(key: bytes) -> bool:
-    """Return whether all parts of a key are null.
+    """Return whether a part of a key is null or an empty text (docs/facts.md 12.2), so that it names no record.
 
     Examples:
-        >>> is_no_key(b"[null,null]"), is_no_key(b'["D1",null]')
-        (True, False)
+        >>> is_no_key(b"[null]"), is_no_key(b'["D1",""]'), is_no_key(b'["D1,null,"]')
+        (True, True, False)
     """
-    return key.startswith(b"[null") and not key.replace(b"null", b"").strip(b"[,]")
+    return _MAY_LACK.search(key) is not None and not _EMPTY.isdisjoint(map(bytes, _PARTS.decode(key)))
 
 
 class KeysOfRows:
@@ -90,7 +117,7 @@ def keys_in(location: Location, file: str) -> Iterator[bytes]:
     """Yield the keys of a key file. Blocks."""
     with (location / file).open("rb") as compressed, gzip.open(compressed) as lines:
         for line in lines:
-            yield line.rstrip(b"\n")
+            yield _in_one_spelling(line.rstrip(b"\n"))  # of an earlier version, too
 
 
 @contextmanager
@@ -151,7 +178,7 @@ class KeyIndex:
         return new
 
     def unseen(self) -> Iterator[bytes]:
-        """Yield the keys that no sweep has seen, sorted; none that is null, as it may be any record's."""
+        """Yield the keys that no sweep has seen, sorted; none that lacks a part, as it may be any record's."""
         found = self._names("SELECT name FROM key WHERE NOT seen ORDER BY name")
         return (name for name in found if not is_no_key(name))
 

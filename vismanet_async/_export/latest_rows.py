@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from vismanet_async._export.key_index import storing
+from vismanet_async._export.key_index import is_no_key, storing
 from vismanet_async._export.stored_rows import history, tombstone_keys
 
 if TYPE_CHECKING:
@@ -71,18 +71,20 @@ class LatestRows:
             batches: the keys and contents of a part; None: the reader's.
 
         Raises:
-            ExportError: a file is not as the manifest states, or a row cannot be read or has no key.
+            ExportError: a file is not as the manifest states, a row cannot be read, or several have the same lack of a
+                key.
         """
         for parts, tombstones in history(reader.entry, runs=runs):
             for part in parts:
                 with self._once(part) as begun:
                     for keys, contents in (batches or reader.batches)(part) if begun else ():
-                        reader.require_known(keys, part)
+                        if self._merges_unknown(keys):
+                            raise reader.several_without_a_key(reader.location / part.file)
                         self._put(keys, contents)
             if tombstones is not None:
                 with self._once(tombstones) as begun:
                     for keys in tombstone_keys(reader.location, tombstones) if begun else ():
-                        self._remove([reader.own_key(key) for key in keys])
+                        self._remove(keys)
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield key and content of each record, sorted by key."""
@@ -91,6 +93,14 @@ class LatestRows:
             closing(self._database.execute("SELECT key, content FROM latest ORDER BY key")) as found,
         ):
             yield from found
+
+    def _merges_unknown(self, keys: Sequence[bytes]) -> bool:
+        """Return whether a row would take the place of another, and their key lacks a part."""
+        lacking = list(filter(is_no_key, keys))
+        find = self._database.execute
+        return len({*lacking}) < len(lacking) or any(
+            find("SELECT 1 FROM latest WHERE key = ?", (key,)).fetchone() for key in lacking
+        )
 
     def _put(self, keys: Sequence[bytes], contents: Sequence[bytes]) -> None:
         self._database.executemany(

@@ -52,7 +52,10 @@ _CHOSEN: Final = f"""
     SEMI JOIN {{beside}} chosen ON list_position({{files}}, filename) = chosen.file AND file_row_number = chosen.row
 """  # noqa: S608 - a template
 _ALL: Final = "SELECT * FROM read_parquet({paths}, hive_partitioning = false)"
-_NO_KEY: Final = "SELECT 1 FROM read_parquet({paths}, hive_partitioning = false) WHERE {nulls} LIMIT 1"
+_NO_KEY: Final = (
+    "SELECT 1 FROM read_parquet({paths}, hive_partitioning = false) WHERE {lacks} GROUP BY {keys} HAVING count(*) > 1 "
+    "LIMIT 1"
+)
 _ROW: Final = "vismanet_async.row"
 """A column that no list has."""
 
@@ -70,8 +73,8 @@ def open_duckdb(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
     Raises:
         RequestRefused: DuckDB is not installed, the export is of CSV files, which have no types, or in a store; or its
             path holds both a backslash and a character of patterns.
-        ExportError: nothing is published there, a file is not as the manifest states, or a row of several runs has no
-            key.
+        ExportError: nothing is published there, a file is not as the manifest states, or several rows of several runs
+            have no key.
 
     Examples:
         >>> _ = await visma.export("customer", to="opened", format="parquet")
@@ -90,7 +93,7 @@ def open_duckdb(path: str | os.PathLike[str]) -> duckdb.DuckDBPyConnection:
                     database.execute(f"CREATE TEMP TABLE {each.beside} AS FROM chosen")
                     database.unregister("chosen")
                 elif each.keys:
-                    each.require_keys(is_null=database.execute(each.no_key()).fetchone() is not None)
+                    each.require_keys(are_lacking=database.execute(each.no_key()).fetchone() is not None)
                     if each.gone:
                         database.execute(each.gone_table())
                 database.execute(f"CREATE VIEW {_named(each.name)} AS {each.query()}")
@@ -114,8 +117,8 @@ def open_polars(path: str | os.PathLike[str]) -> dict[str, pl.LazyFrame]:
 
     Raises:
         RequestRefused: polars is not installed, the export is of CSV files, which have no types, or in a store.
-        ExportError: nothing is published there, a file is not as the manifest states, or a row of several runs has no
-            key.
+        ExportError: nothing is published there, a file is not as the manifest states, or several rows of several runs
+            have no key.
 
     Examples:
         >>> _ = await visma.export("customer", to="opened", format="parquet")
@@ -133,10 +136,11 @@ def open_polars(path: str | os.PathLike[str]) -> dict[str, pl.LazyFrame]:
                 latest = module.LazyFrame({_ROW: each.latest()}).cast(frame.collect_schema()[_ROW])
                 frame = frame.join(latest, on=_ROW, how="semi").drop(_ROW)
             elif each.keys:
-                no_key = module.all_horizontal(*(module.col(key).is_null() for key in each.keys))
-                each.require_keys(is_null=frame.filter(no_key).head(1).collect().height > 0)
-                frame = frame.unique([*each.keys], keep="last", maintain_order=True)
                 texts = [module.col(key).cast(module.String) for key in each.keys]
+                no_key = module.any_horizontal(*(text.fill_null("") == "" for text in texts))
+                lacking = frame.filter(no_key).select(each.keys).collect()
+                each.require_keys(are_lacking=bool(lacking.is_duplicated().any()))
+                frame = frame.unique([*each.keys], keep="last", maintain_order=True)
                 schema = dict.fromkeys(each.keys, module.String)
                 gone = module.LazyFrame([*map(_texts, each.gone)], schema=schema, orient="row")
                 if each.gone:
@@ -179,23 +183,25 @@ class _PublishedList:
         """The table that goes with the view."""
         return _named(f"{self.name}.beside")
 
-    def require_keys(self, *, is_null: bool) -> None:
-        """Raise if there is a row without a key.
+    def require_keys(self, *, are_lacking: bool) -> None:
+        """Raise if several rows have a key that lacks the same part.
 
         Raises:
-            ExportError: there is one.
+            ExportError: they have.
         """
-        if is_null:
+        if are_lacking:
             raise ExportError(
-                f"{self.name} has a row whose {' and '.join(self.keys)} the server left empty, and several runs: "
-                "nothing tells which version of it is the latest. Nothing was opened. Read the files that "
+                f"{self.name} has several rows whose {' or '.join(self.keys)} the server left empty: nothing tells "
+                "whether they are versions of one record. Nothing was opened. Read the files that "
                 "manifest.files(...) names."
             )
 
     def no_key(self) -> str:
-        """Return the query that finds a row of Parquet files without a key."""
-        nulls = " AND ".join(f"{_named(key)} IS NULL" for key in self.keys)
-        return _NO_KEY.format(paths=_list(map(_literally, self.files)), nulls=nulls)
+        """Return the query that finds several rows of Parquet files whose key lacks the same part."""
+        lacks = " OR ".join(f"coalesce(CAST({_named(key)} AS VARCHAR), '') = ''" for key in self.keys)
+        return _NO_KEY.format(
+            paths=_list(map(_literally, self.files)), lacks=lacks, keys=", ".join(map(_named, self.keys))
+        )
 
     def latest(self) -> list[int]:
         """Return the numbers of the rows of Parquet files that are the latest version of their record."""
@@ -254,8 +260,11 @@ class _PublishedList:
 
     def _latest(self, keys: Iterable[bytes]) -> list[int]:
         """Return the places of the last of each key that is not gone, in order."""
-        latest = {key: number for number, key in enumerate(keys)}
-        self.require_keys(is_null=any(map(is_no_key, latest)))
+        latest, are_lacking = dict[bytes, int](), False
+        for number, key in enumerate(keys):
+            are_lacking = are_lacking or (key in latest and is_no_key(key))
+            latest[key] = number
+        self.require_keys(are_lacking=are_lacking)
         return sorted(number for key, number in latest.items() if key not in self.gone)
 
     def _batches(self) -> Iterator[Batch]:
@@ -291,7 +300,7 @@ def _published(path: str | os.PathLike[str]) -> Iterator[_PublishedList]:
             if size != part.bytes:
                 found = "is missing" if size is None else f"has {size} bytes"
                 raise ExportError(f"{file} {found}, which its manifest does not say. Export the list again.")
-        gone = _gone(location, name, entry)
+        gone = _gone(location, entry)
         several = bool(gone) or sum(1 for run in entry.runs if run.rows) > 1
         yield _PublishedList(
             name=name,
@@ -302,12 +311,12 @@ def _published(path: str | os.PathLike[str]) -> Iterator[_PublishedList]:
         )
 
 
-def _gone(location: Path, name: str, entry: ResourceEntry) -> frozenset[bytes]:
+def _gone(location: Path, entry: ResourceEntry) -> frozenset[bytes]:
     """Return the keys that a run found gone, and that are not there again."""
     gone = {key for part in entry.tombstones for keys in tombstone_keys(location, part) for key in keys}
     if gone and entry.keys is not None:
         gone.difference_update(keys_in(location, entry.keys.file))
-    return frozenset(map(row_reader(location, name, entry).own_key, gone)) if gone else frozenset()
+    return frozenset(gone)
 
 
 def _keys(name: str) -> tuple[str, ...]:

@@ -27,13 +27,14 @@ from vismanet_async._export.key_index import KeyIndex, KeysOfRows
 from vismanet_async._export.observed_sender import ObservedSender
 from vismanet_async._export.page_writer import KeyTracker, PageWriter
 from vismanet_async._export.replay import ReplayingSender
+from vismanet_async._export.server_clock import ServerClock
 from vismanet_async._export.sinks.opening import columns_written, open_sink
 from vismanet_async._export.stored_rows import published_keys
 from vismanet_async._export.sweep import BudgetedSender, KeySweep, Swept
 from vismanet_async._export.target.local import KEYS_NAME, OVERLAP_NAME
 from vismanet_async._export.target.manifest import ResourceEntry, Sweep
 from vismanet_async._export.writer_thread import serial_writer
-from vismanet_async._paging.guarantee import latest_stamp
+from vismanet_async._paging.guarantee import safe_boundary
 from vismanet_async._tasks import T, run_blocking, unwrap_group
 from vismanet_async.errors import IncompleteListing
 
@@ -153,8 +154,9 @@ class ResourceRun:
         self._began = context.clock.monotonic()
         journal = await context.run_blocking(checkpoint.journal, self.name)
         replay = ReplayingSender(checkpoint.answers.get(self.name, {}), journal, threads=context.threads)
+        server = ServerClock(safe_boundary(checkpoint.started_at))
         self.listing = self.listing.with_sender(
-            lambda sender: replay.wrap(self._observed(sender)),
+            lambda sender: replay.wrap(server.wrap(self._observed(sender))),
             clock=FrozenClock(context.clock, checkpoint.started_at),
         )
         sink = open_sink(
@@ -167,7 +169,7 @@ class ResourceRun:
             options=plan.format_options,
             identity=identity_of(self.name),
         )
-        writer = PageWriter(sink, journal, checkpoint, self._delta_tracker())
+        writer = PageWriter(sink, journal, checkpoint, self._delta_tracker(server))
         opened: list[KeyIndex] = []
         try:
             if self._tracks_keys:
@@ -289,7 +291,7 @@ class ResourceRun:
             return sender
         return ObservedSender(sender, self.name, seconds=context.seconds, emit=context.emit)
 
-    def _delta_tracker(self) -> DeltaTracker | None:
+    def _delta_tracker(self, server: ServerClock) -> DeltaTracker | None:
         plan = self.context.plan
         if not plan.incremental:
             return None
@@ -297,7 +299,7 @@ class ResourceRun:
             modified_filter(self.name, plan.resources[self.name])[1],
             known=self.start.known,
             overlap=plan.overlap,
-            latest=latest_stamp(self.context.clock.utc_now()),
+            edge=lambda: server.edge,
         )
 
     def _entry(

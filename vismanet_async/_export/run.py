@@ -27,7 +27,7 @@ from vismanet_async._export.target.remote import RemoteTarget
 from vismanet_async._observer import ExportInfo, Observer
 from vismanet_async._tasks import iterate_events, unwrap_group
 from vismanet_async._version import __version__
-from vismanet_async.errors import IncompleteListing, RequestRefused
+from vismanet_async.errors import IncompleteListing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Mapping
@@ -206,20 +206,11 @@ class Export(DeferredCall[Manifest]):
         if manifest is None:
             return
         if plan.incremental or manifest.resources.keys() - plan.resources.keys():
-            self._refuse_mixture(manifest)
+            company, base_url = self._company, self._base_url
+            require_same_source(manifest, where=plan.to, company=company, base_url=base_url, adds=plan.incremental)
         if plan.incremental:
             for name, resource in self._resources.items():
                 resource.find_start(manifest.resources.get(name))
-
-    def _refuse_mixture(self, manifest: Manifest) -> None:
-        """Raise if what stands there, and stays there beside this run, is of another company, or may be."""
-        require_same_source(manifest, where=self.plan.to, company=self._company, base_url=self._base_url)
-        if self.plan.incremental and not self._company:  # two that are not known are not known to be one
-            raise RequestRefused(
-                f"{self.plan.to} holds an export of an unknown company, and this one is of an unknown one, too: they "
-                "may be two, so nothing was sent. Give StaticToken its tenant_id (VISMANET_TENANT_ID), and export all "
-                "of it once without `incremental`; or give this export a directory of its own."
-            )
 
     def _open_checkpoint(self, target: Target | RemoteTarget) -> Checkpoint:
         # without a known company an earlier run may have been of another one

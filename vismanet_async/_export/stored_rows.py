@@ -13,8 +13,8 @@ format         the content of a row
 
 The key of a row is the JSON array of its identity, in every format. It is never what its column makes of it: a column
 can be null where the server sent a value of another type than the catalog says, and a cell can have an apostrophe in
-front. Then `_extra` has the value as it was sent. A row whose key is null in all its parts is no known record: where
-rows are merged by their keys, such rows are refused.
+front. Then `_extra` has the value as it was sent. A row whose key lacks a part (`is_no_key`) is no known record: where
+rows are merged by their keys, a second row with that key is refused.
 
 All functions block.
 """
@@ -36,14 +36,14 @@ import msgspec
 from vismanet_async._columns.schema import EXTRA
 from vismanet_async._export.deletions import identity_of
 from vismanet_async._export.formats.csv import CsvOptions
-from vismanet_async._export.key_index import KeysOfRows, is_no_key, key_of_name, keys_in
+from vismanet_async._export.key_index import KeysOfRows, key_of_name, keys_in
 from vismanet_async._export.target.manifest import part_fault
 from vismanet_async._extras import extra
 from vismanet_async._paging.page_formats import PageFormatError
 from vismanet_async.errors import ExportError, RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import BinaryIO
 
     from vismanet_async._export.target.locations import Location
@@ -64,11 +64,9 @@ __all__ = [
 
 _ROWS_AT_ONCE: Final = 1_000
 _LONGEST_CELL: Final = 2**31 - 1
-_INT64_DIGITS: Final = 19
 _METADATA: Final = "metadata"
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _EXACT: Final = msgspec.json.Decoder(float_hook=Decimal)
-_PARTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class _Tombstone(msgspec.Struct):
@@ -112,22 +110,13 @@ class RowReader(ABC):
         for keys, _ in self.batches(part):
             yield keys
 
-    def require_known(self, keys: Iterable[bytes], part: Part) -> None:
-        """Make sure that some keys of a part name records.
-
-        Raises:
-            ExportError: one is null, so that nothing tells which of such rows are the same record.
-        """
-        if any(map(is_no_key, keys)):
-            raise ExportError(
-                f"{self.location / part.file} has a row whose {' and '.join(self.identity)} the server left empty. So "
-                "nothing tells whether two such rows are the same record, and none may take the place of another; "
-                "nothing was written. Read the files that manifest.files(...) names, or leave the list out."
-            )
-
-    def own_key(self, key: bytes) -> bytes:
-        """Return the form that a key has among those of `batches`."""
-        return key
+    def several_without_a_key(self, where: object) -> ExportError:
+        """Return the error that rows whose key lacks the same part cannot be told apart."""
+        return ExportError(
+            f"{where} has one of several rows whose {' or '.join(self.identity)} the server left empty. So nothing "
+            "tells whether they are the same record, and none may take the place of another; nothing was written. Read "
+            "the files that manifest.files(...) names, or leave the list out."
+        )
 
     def fields(self, content: bytes) -> dict[str, Any]:
         """Return the values of a row by the paths of its fields; lists are whole. Numbers are exact."""
@@ -227,10 +216,6 @@ class _Parquet(RowReader):
             for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=columns):
                 yield list(map(self._key, batch.to_pylist()))
 
-    def own_key(self, key: bytes) -> bytes:
-        # a column of integers makes 7 of 7.0
-        return msgspec.json.encode(list(map(_plain, _PARTS.decode(key))))
-
     def _read(self, file: BinaryIO) -> Iterator[Batch]:
         with closing(_parquet(file)) as parquet:
             for batch in parquet.iter_batches(_ROWS_AT_ONCE):
@@ -242,7 +227,8 @@ class _Parquet(RowReader):
     def _key(self, row: Mapping[str, Any]) -> bytes:
         key = [row[name] for name in self.identity]
         if self._is_unfit and None in key and row[EXTRA]:
-            return self.own_key(msgspec.json.encode(_completed(key, self.identity, row[EXTRA])))
+            key = _completed(key, self.identity, row[EXTRA])
+            return key_of_name(b"\0".join(map(msgspec.json.encode, key)))
         return msgspec.json.encode(key)
 
 
@@ -357,11 +343,3 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield from _flat(inner, f"{path}.{name}" if path else name)
     else:
         yield path, value
-
-
-def _plain(part: msgspec.Raw) -> Any:
-    number = _EXACT.decode(part)
-    is_whole = (
-        isinstance(number, Decimal) and number.adjusted() < _INT64_DIGITS and number == number.to_integral_value()
-    )
-    return int(number) if is_whole else part

@@ -183,7 +183,8 @@ class Completeness:
     tail_passes: int
     """How often the rows after the boundary were asked for."""
     watermark: str | None
-    """The latest change, as the server wrote it, of which it is known that the rows show it and all before it.
+    """A change, as the server wrote it, of which it is known that the rows show it and all before it: the latest that
+    was 13 hours old by the server's clock, whatever its zone, as one stamped ahead of time cannot be told from others.
 
     An incremental read goes on there. Rows may show later changes too."""
     page_size: int | None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from vismanet_async._http.message import Request
-from vismanet_async._paging.guarantee import Mode, latest_stamp, safe_boundary
-from vismanet_async._paging.keys import RowKeys
+from vismanet_async._paging.guarantee import Mode, safe_boundary
+from vismanet_async._paging.keys import RowKeys, stamp_of
 from vismanet_async._paging.page_formats import STYLES, PageStyle
 from vismanet_async._paging.paginator import Paginator
 from vismanet_async._paging.scope_filters import ModifiedFilter
@@ -83,7 +83,7 @@ class ListRequests(msgspec.Struct, frozen=True, eq=False):
             page_size=self.page_size,
             keys=RowKeys(self._source.identity, snapshot.row_field if snapshot else None),
             boundary=safe_boundary(now) if snapshot and mode in {"best", "prove"} else None,
-            latest=latest_stamp(now),
+            latest=stamp_of(safe_boundary(now)),
             modified=self._user_modified_filter(),
             ordered=ordered,
             expected_rows=options.expected_rows,

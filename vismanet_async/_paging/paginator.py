@@ -27,7 +27,7 @@ import attrs
 from vismanet_async._paging.asks import Ask, Claim, Reply
 from vismanet_async._paging.cost_limit import CostLimit
 from vismanet_async._paging.guarantee import Completeness, Mode, boundary_by
-from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, row_digest
+from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, row_digest, stamp_of
 from vismanet_async._paging.page_formats import PAGE_NUMBER, Metadata, PageAnswer, PageStyle
 from vismanet_async._paging.plans import Plan, Plans
 from vismanet_async._paging.proof import Proof
@@ -61,7 +61,7 @@ class Paginator:
         keys: which fields identify a row. Without an identity only a list of one answer is proven.
         boundary: `safe_boundary(now)`, which all changes are stamped after; None where rows have no stamps.
         divides: whether the endpoint takes `lastModifiedDateTime` with its Condition.
-        latest: `latest_stamp(now)`: rows that were changed later than that do not move the watermark; None: all do.
+        latest: `safe_boundary(now)` as a stamp: rows changed later than that do not move the watermark; None: all do.
         modified: the caller's own filter on `lastModifiedDateTime`.
         ordered: deliver rows in page order; else as they come, which saves memory, and requests on a busy list.
         reorder_pages: when ordered, how far ahead of the next page to deliver the paginator may ask.
@@ -171,14 +171,14 @@ class Paginator:
         """
         if self._boundary is None or self.done or not isinstance(self._plan, Proof):
             return
-        boundary = boundary_by(moment, self._boundary)
-        if boundary is None:
+        if (boundary := boundary_by(moment, self._boundary)) is None:
             return
         if self._answers.count:
             self._report_violation("an answer was made long before the others, by the server's clock")
         else:
             self._rows.close()
             self._boundary = boundary
+            self._latest = None if self._latest is None else min(self._latest, stamp_of(boundary))
             self._begin()
 
     def read_keys(self, request: PageRequest, answer: PageAnswer) -> PageKeys | None:

@@ -53,6 +53,12 @@ class PartitionPlan:
     requests: int
     """Requests that making the plan took."""
 
+    @property
+    def edge(self) -> str:
+        """T0."""
+        (condition,) = self.rest.values()
+        return condition.value
+
 
 async def divide(
     count: Count, *, modified: str, boundary: str, dates: Sequence[str], least_rows: int, most: int, today: date
@@ -62,7 +68,7 @@ async def divide(
     Args:
         count: returns how many rows match filters on top of the list's own.
         modified: the name of the filter on the last change.
-        boundary: T0, in the past of every time zone (`vismanet_async._paging.guarantee.safe_boundary`).
+        boundary: T0, in the past of every time zone by the server's clock (`vismanet_async._export.server_clock`).
         dates: other filters on dates, the best first.
         least_rows: a range with fewer is not divided further.
         most: ranges at most.

@@ -70,8 +70,7 @@ class ReadList:
         rows = sum(part.rows for part in parts)
         window, reason, unique = weakest.window, weakest.reason, weakest.unique
         if partition_plan is not None:
-            (boundary,) = (condition.value for condition in partition_plan.rest.values())
-            window, unique = str(boundary), rows
+            window, unique = partition_plan.edge, rows
             counts = Counter(report.verdict for report in reports)
             verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _VERDICTS if counts[verdict])
             reason = (

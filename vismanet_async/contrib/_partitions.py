@@ -30,12 +30,13 @@ from vismanet_async._client import VismaNet
 from vismanet_async._export.deletions import identity_of
 from vismanet_async._export.files import writing
 from vismanet_async._export.incremental import LONGEST_RUN, DeltaTracker, modified_filter
+from vismanet_async._export.key_index import KeysOfRows, is_no_key
 from vismanet_async._export.plan import filter_text
+from vismanet_async._export.server_clock import ServerClock
 from vismanet_async._export.sinks import FINAL
 from vismanet_async._export.sinks.opening import open_sink
 from vismanet_async._export.target.manifest import Part  # noqa: TC001 - msgspec reads the annotations when it decodes
-from vismanet_async._paging.guarantee import Completeness, latest_stamp, safe_boundary
-from vismanet_async._paging.keys import KeyReader, RowKeys
+from vismanet_async._paging.guarantee import Completeness, safe_boundary
 from vismanet_async._settings import Settings
 from vismanet_async.contrib._partition_bounds import PartitionPlan, divide
 from vismanet_async.contrib._partition_files import DONE, fetch, files_of_partition, publish_partition
@@ -59,6 +60,7 @@ __all__ = [
     "Failure",
     "Partition",
     "PartitionDone",
+    "owner_of",
     "plan_partition",
     "read_partition",
     "result_of",
@@ -69,6 +71,8 @@ T = TypeVar("T")
 
 _CONCURRENCY: Final = 4
 _DIGEST_BYTES: Final = 16
+_NO_KEY: Final = bytes(_DIGEST_BYTES)
+"""Stands for every key that lacks a part."""
 _KEYS: Final = "keys.bin"
 OVERLAP: Final = "overlap.bin"
 _CREATED: Final = "created_date_time"
@@ -107,6 +111,8 @@ class Partition:
     """On top of the plan's filters."""
     divided: bool = False
     """Whether the list has other partitions, whose rows are compared with these."""
+    edge: str | None = None
+    """The moment by which it was divided; None: it was not."""
     known: bytes = attrs.field(default=b"", repr=False)
     """Digests of rows that are published already, and left out."""
 
@@ -197,6 +203,16 @@ def result_of(work: Callable[..., T], *args: Any, **options: Any) -> T | Failure
         return Failure.of(error)
 
 
+def owner_of(partition: Partition, access: Access) -> tuple[str | None, str]:
+    """Return the company that a partition will be read of, None if that is not known, and its server. Blocks."""
+
+    async def find() -> tuple[str | None, str]:
+        async with access.client(partition.company) as visma:
+            return visma.tenant_id, visma.base_url
+
+    return anyio.run(find)
+
+
 def plan_partition(partition: Partition, access: Access, *, least_rows: int, most: int) -> PartitionPlan | None:
     """Return date ranges for a list, if dividing it is worth it (`_partition_bounds`). Blocks; runs in a worker."""
     facts = method_facts(partition.resource, "list")
@@ -212,20 +228,26 @@ def plan_partition(partition: Partition, access: Access, *, least_rows: int, mos
 
     async def find() -> PartitionPlan | None:
         async with access.client(partition.company) as visma:
+            now = visma.clock.utc_now()
+            server = ServerClock(safe_boundary(now))
 
             async def count(more: Mapping[str, Condition[str]]) -> int:
-                return await visma.list_by_name(partition.resource, {**filters, **more}).count()
+                listing = visma.list_by_name(partition.resource, {**filters, **more})
+                return await listing.with_sender(server.wrap).count()
 
-            now = visma.clock.utc_now()
-            return await divide(
+            if await count({}) < 2 * least_rows:
+                return None
+            boundary = server.edge  # now that the server has told its time
+            found = await divide(
                 count,
                 modified=cast("str", modified),
-                boundary=safe_boundary(now),
+                boundary=boundary,
                 dates=dates,
                 least_rows=least_rows,
                 most=most,
                 today=now.date(),
             )
+            return found if server.edge == boundary else None  # one of several servers is behind the others
 
     return anyio.run(find)
 
@@ -254,6 +276,11 @@ def without_newer(partition: Partition, newer: PartitionDone) -> PartitionDone:
     dropped = [number for number, digest in enumerate(_digests(files)) if digest in later]
     if not dropped:
         return done
+    if _NO_KEY in later and _NO_KEY in set(_digests(files)):
+        raise ExportError(
+            f"{partition}: several rows have a key that the server left empty, so that nothing tells which of them was "
+            "changed meanwhile. Nothing was published. Export the list undivided, with most_ranges=1."
+        )
     final = attrs.evolve(partition, directory=partition.directory.with_name(f"{partition.directory.name}-final"))
 
     def rewrite(attempt: Path) -> PartitionDone:
@@ -271,11 +298,11 @@ def without_newer(partition: Partition, newer: PartitionDone) -> PartitionDone:
 
 async def _read(partition: Partition, access: Access, attempt: Path) -> PartitionDone:
     async with access.client(partition.company) as visma:
-        listing = partition.listing(visma)
-        facts = method_facts(partition.resource, "list")
-        keys = KeyReader(RowKeys(tuple(facts["identity"]))) if partition.divided else None
+        server = ServerClock(partition.edge or safe_boundary(visma.clock.utc_now()))
+        listing = partition.listing(visma).with_sender(server.wrap)
+        keys = KeysOfRows(identity_of(partition.resource)) if partition.divided else None
         sink = _sink(partition, attempt, operation_id=listing.operation_id)
-        tracker = _tracker(partition, visma)
+        tracker = _tracker(partition, server)
         writer = _Writer(sink, keys, attempt / _KEYS, tracker)
         try:
             async with listing.raw_pages(ordered=True) as pages:
@@ -284,6 +311,12 @@ async def _read(partition: Partition, access: Access, attempt: Path) -> Partitio
             report = listing.completeness
             if report is None:
                 raise RuntimeError(f"the listing of {partition.resource} ended without a report")
+            if partition.edge is not None and server.edge != partition.edge:
+                raise ExportError(
+                    f"{partition}: a clock of the server is behind the one by which the list was divided at "
+                    f"{partition.edge}, so that a row can have gone from one range to another unseen. Nothing was "
+                    "published. Start it again with resume=False (--restart), or undivided, with most_ranges=1."
+                )
             parts = await to_thread.run_sync(partial(_finished, sink, writer.dropped, attempt / partition.resource))
             await to_thread.run_sync(writer.forget_dropped)
             if tracker is not None:
@@ -305,7 +338,7 @@ async def _read(partition: Partition, access: Access, attempt: Path) -> Partitio
         )
 
 
-def _tracker(partition: Partition, visma: VismaNet) -> DeltaTracker | None:
+def _tracker(partition: Partition, server: ServerClock) -> DeltaTracker | None:
     plan, name = partition.plan, partition.resource
     if not plan.incremental:
         return None
@@ -313,7 +346,7 @@ def _tracker(partition: Partition, visma: VismaNet) -> DeltaTracker | None:
         modified_filter(name, plan.resources[name])[1],
         known=partition.known,
         overlap=plan.overlap,
-        latest=latest_stamp(visma.clock.utc_now()),
+        edge=lambda: server.edge,
     )
 
 
@@ -322,7 +355,7 @@ class _Writer:
     """Writes pages in a worker thread, one after the other."""
 
     sink: PartSink[Any]
-    keys: KeyReader | None
+    keys: KeysOfRows | None
     keys_file: Path
     tracker: DeltaTracker | None = None
     dropped: set[int] = attrs.field(factory=set)
@@ -336,9 +369,8 @@ class _Writer:
             self.dropped.update(self.sink.rows + at for at in self.tracker.repeats(page.rows))
         self.sink.write(page)
         if self.keys is not None:
-            names = self.keys.read(page.rows, versions=False).names
             with writing(self.keys_file), self.keys_file.open("ab") as file:
-                file.write(b"".join([hashlib.blake2b(name, digest_size=_DIGEST_BYTES).digest() for name in names]))
+                file.write(b"".join(map(_digest, self.keys.read(page.rows))))
 
     def forget_dropped(self) -> None:
         """Remove the keys of dropped rows from the file, so that the keys match the rows in the parts."""
@@ -366,6 +398,10 @@ def _finished(sink: PartSink[Any], dropped: Iterable[int], directory: Path) -> t
     for final in directory.glob(f"{FINAL}/*"):
         final.replace(directory / final.name)
     return parts
+
+
+def _digest(key: bytes) -> bytes:
+    return _NO_KEY if is_no_key(key) else hashlib.blake2b(key, digest_size=_DIGEST_BYTES).digest()
 
 
 def _digests(directory: Location) -> Iterator[bytes]:

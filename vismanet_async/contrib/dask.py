@@ -51,6 +51,7 @@ from vismanet_async.contrib._partitions import (
     Failure,
     Partition,
     PartitionDone,
+    owner_of,
     plan_partition,
     read_partition,
     result_of,
@@ -232,6 +233,9 @@ class _Submitter:
             self.on_done(partition, done)
         return done
 
+    async def owner(self, partition: Partition) -> tuple[str | None, str]:
+        return await self._ask(owner_of, partition, self.access)
+
     async def divide(self, partition: Partition, *, least_rows: int, most: int) -> PartitionPlan | None:
         return await self._ask(plan_partition, partition, self.access, least_rows=least_rows, most=most)
 
@@ -290,6 +294,8 @@ class _Run:
     _shared: Location = attrs.field(init=False)
     """Where the partitions are."""
     _begun_at: datetime = attrs.field(init=False)
+    _owner: tuple[str | None, str] = attrs.field(init=False)
+    """The company, None if it is not known, and its server."""
     _starts: dict[str, StartPoint] = attrs.field(factory=dict, init=False)
 
     async def run(self) -> Manifest:
@@ -297,6 +303,14 @@ class _Run:
         published = False
         try:
             await to_thread.run_sync(target.recover)
+            self._owner = await self.submitter.owner(
+                Partition(
+                    directory=self.plan.location,
+                    company=self.company,
+                    resource=next(iter(self.plan.resources)),
+                    plan=self.plan,
+                )
+            )
             await to_thread.run_sync(self._prepare, target)
             lists: dict[str, ReadList] = {}
 
@@ -326,13 +340,15 @@ class _Run:
         work, location = target.work, self.plan.location
         self._work = work / "dask"
         path = self._work / "plan.json"
-        tenant_id = None if self.company is None else self.company.tenant_id
+        company, base_url = self._owner
         # what was read before another export was published is older than its rows
-        fingerprint, now = f"{self.plan.fingerprint(company=tenant_id)} {target.upon}", datetime.now(UTC)
+        fingerprint = f"{self.plan.fingerprint(company=company, base_url=base_url)} {target.upon}"
+        now = datetime.now(UTC)
         run = uuid.uuid4().hex[:12]
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
             known, begun, earlier = msgspec.json.decode(path.read_bytes(), type=tuple[str, datetime, str])
-            if self.plan.resume and known == fingerprint and not is_old(begun, now):
+            # without a known company an earlier run may have been of another one
+            if self.plan.resume and company is not None and known == fingerprint and not is_old(begun, now):
                 self._begun_at = begun
                 self._shared = location / _SHARED / earlier if isinstance(location, RemotePath) else self._work
                 return
@@ -348,9 +364,12 @@ class _Run:
     def _find_starts(self, target: Target | RemoteTarget) -> None:
         """Find the published entries that an incremental run adds to. Blocks."""
         plan, before = self.plan, target.published()
-        if not plan.incremental or before is None:
+        if before is None:
             return
-        for name in plan.resources:
+        if plan.incremental or before.resources.keys() - plan.resources.keys():
+            company, base_url = self._owner
+            require_same_source(before, where=plan.to, company=company, base_url=base_url, adds=plan.incremental)
+        for name in plan.resources if plan.incremental else ():
             entry = before.resources.get(name)
             if entry is not None and (entry.keys is not None or entry.tombstones):
                 raise RequestRefused(
@@ -381,14 +400,15 @@ class _Run:
         if partition_plan is None:
             done = await self.submitter.read(whole)
             return ReadList([done], [done.completeness], None)
+        whole = attrs.evolve(whole, divided=True, edge=partition_plan.edge)
         ranges = [
-            attrs.evolve(whole, directory=self._shared / f"{name}-{number}", range=each, divided=True)
+            attrs.evolve(whole, directory=self._shared / f"{name}-{number}", range=each)
             for number, each in enumerate(partition_plan.ranges)
         ]
         read = await _all(self.submitter.read, ranges)
         # after all ranges: it has the rows that moved between them
         rest = await self.submitter.read(
-            attrs.evolve(whole, directory=self._shared / f"{name}-rest", range=partition_plan.rest, divided=True)
+            attrs.evolve(whole, directory=self._shared / f"{name}-rest", range=partition_plan.rest)
         )
         final = await _all(lambda partition: self.submitter.without_newer(partition, rest), ranges)
         return ReadList([*final, rest], [done.completeness for done in (*read, rest)], partition_plan)
@@ -408,14 +428,12 @@ class _Run:
     def _publish(self, target: Target | RemoteTarget, lists: dict[str, ReadList]) -> Manifest:
         """Publish the parts of all partitions under their final names, and return the manifest. Blocks."""
         before = target.published()
-        any_partition = next(iter(lists.values())).partitions[0]
-        if before and (self.plan.incremental or before.resources.keys() - self.plan.resources.keys()):
-            require_same_source(
-                before,
-                where=self.plan.to,
-                company=any_partition.company,
-                base_url=any_partition.base_url,
-                done="nothing was published",
+        others = {(one.company, one.base_url) for read in lists.values() for one in read.partitions} - {self._owner}
+        if others:
+            raise ExportError(
+                f"{self.plan.to}: one worker signs in to {_named(self._owner)}, another to "
+                f"{', '.join(sorted(map(_named, others)))}. Nothing was published. Give all workers the same settings, "
+                "or pass them with access=Access(settings=...), and start it again with resume=False (--restart)."
             )
         staging = target.work / "1"
         now = datetime.now(UTC)
@@ -436,13 +454,17 @@ class _Run:
             tool=f"vismanet-async {__version__}",
             started_at=self._begun_at,
             finished_at=now,
-            company=any_partition.company,
-            base_url=any_partition.base_url,
+            company=self._owner[0],
+            base_url=self._owner[1],
         )
         published = target.publish(manifest, staging)
         if isinstance(self._shared, RemotePath):
             self._shared.with_name("").remove_folder()
         return published
+
+
+def _named(owner: tuple[str | None, str]) -> str:
+    return f"the company {owner[0] or 'unknown'} of {owner[1]}"
 
 
 async def _all(work: Callable[[Partition], Any], partitions: Sequence[Partition]) -> list[PartitionDone]:

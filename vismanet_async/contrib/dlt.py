@@ -48,7 +48,7 @@ from vismanet_async._export.plan import ExportPlan, filter_text
 from vismanet_async._export.sweep import count_if_told
 from vismanet_async._paging.keys import stamp_of, stamp_text
 from vismanet_async.contrib._dlt_deletions import DELETED, SweepNote, TableKeys, TableSweep, deliveries, require_company
-from vismanet_async.errors import RequestRefused
+from vismanet_async.errors import ExportError, RequestRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -97,6 +97,7 @@ _LOAD_COLUMNS: Final[dict[str, Any]] = {
     "shifts": {"data_type": "bigint"},
     "repairs": {"data_type": "bigint"},
 }
+_EMPTY: Final = (None, "")
 _ROWS: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 
@@ -146,7 +147,7 @@ def visma_source(
 
     While it runs, dlt raises `PipelineStepFailed` with the cause in it, and loads nothing of that run:
     `IncompleteListing` for a list that could not be shown complete, `RequestRefused` for another company, `ExportError`
-    for a row that is no JSON, else what the reads raise.
+    for a row that is no JSON, or that is to be merged and has no key, else what the reads raise.
     """
     # a plan checks names, filters and completeness; nothing is written to its target
     wanted = deletions_wanted(deletions)
@@ -245,7 +246,7 @@ class _Read:
             if keys is not None:
                 require_company(visma.tenant_id, loads=LOADS)
             listing, since = self._listing(visma, state)
-            rows = _RowReader(self.name, listing.operation_id)
+            rows = _RowReader(self.name, listing.operation_id, identity=self.identity if self.merges else ())
             yield self._table(rows.columns)
             for delivery in deliveries(portal, listing):
                 if keys is not None:
@@ -385,18 +386,31 @@ class _Read:
 
 
 class _RowReader:
-    """Makes items of one table of rows as the server sent them, and counts what does not fit its columns."""
+    """Makes items of one table of rows as the server sent them, and counts what does not fit its columns.
 
-    def __init__(self, table: str, operation_id: str) -> None:
+    Args:
+        table: its name.
+        operation_id: of the list.
+        identity: the columns by which dlt merges rows; empty where the table is replaced.
+    """
+
+    def __init__(self, table: str, operation_id: str, *, identity: Sequence[str]) -> None:
         self.columns = columns_of(operation_id)
         self.unfit = Tally()
         self._table = table
+        self._identity = identity
         self._coercer = RowCoercer(self.columns, operation_id=operation_id)
         self._first_row = 0
 
     def items(self, raw: Sequence[RawRow]) -> Any:
         rows = _ROWS.decode_lines(self._coercer.lines(raw, first_row=self._first_row, unfit=self.unfit))
         self._first_row += len(rows)
+        if any(row.get(name) in _EMPTY for row in rows for name in self._identity):
+            raise ExportError(
+                f"{self._table} has a row whose {' or '.join(self._identity)} the server left empty, or sent as "
+                "something else than the column holds: dlt would take all such rows for versions of one record. "
+                "Nothing of this run is loaded. Leave the list out, or export it to files."
+            )
         return dlt.mark.with_table_name([_hoisted(row, self.columns) for row in rows], self._table)
 
 

@@ -283,7 +283,13 @@ class Manifest:
 
 
 def require_same_source(
-    before: Manifest, *, where: object, company: str | None, base_url: str | None, done: str = "nothing was sent"
+    before: Manifest,
+    *,
+    where: object,
+    company: str | None,
+    base_url: str | None,
+    adds: bool = False,
+    done: str = "nothing was sent",
 ) -> None:
     """Raise if rows are to stand beside an export of another company or server, or of one that may be another.
 
@@ -292,10 +298,12 @@ def require_same_source(
         where: that is, for the error.
         company: of the rows; None: it is not known.
         base_url: of their server; None: it is not known.
+        adds: whether they become rows of the same lists.
         done: what was done so far, for the error.
 
     Raises:
-        RequestRefused: one of the two differs; also where it is known of one side alone.
+        RequestRefused: one of the two differs; also where it is known of one side alone. Of rows that are added, where
+            the company is known of neither: two that are not known are not known to be one.
     """
     for what, here, asked in (("company", before.company, company), ("server", before.base_url, base_url)):
         if here != asked:
@@ -303,6 +311,12 @@ def require_same_source(
                 f"{where} holds an export of {what} {here or 'unknown'}, and this one is of {asked or 'unknown'}; "
                 f"{done}. Give each company of each server a directory of its own, and StaticToken its tenant_id."
             )
+    if adds and not company:
+        raise RequestRefused(
+            f"{where} holds an export of an unknown company, and this one is of an unknown one, too: they may be two, "
+            f"so {done}. Give StaticToken its tenant_id (VISMANET_TENANT_ID), and export all of it once without "
+            "`incremental`; or give this export a directory of its own."
+        )
 
 
 class _Version(msgspec.Struct):
