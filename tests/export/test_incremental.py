@@ -539,12 +539,15 @@ async def test_a_row_stamped_ahead_hides_no_change(simulator: Simulator, tmp_pat
 def test_an_edge_that_goes_back_bounds_the_watermark() -> None:
     edges = iter(["2026-01-02T00:00:00", "2026-01-01T00:00:00", "2026-01-01T00:00:00"])
     seen = DeltaTracker("lastModifiedDateTime", known=b"", overlap=timedelta(hours=1), edge=lambda: next(edges))
-    assert seen.repeats([row(1, "2026-01-02T01:00:01")]) == []
-    assert seen.watermark is None
-    seen.repeats([row(2, "2026-01-01T01:00:01"), row(3, "2026-01-01T01:00:00")])
-    assert seen.watermark == "2026-01-01T01:00:00"
-    seen.repeats([row(4, "2026-01-01T00:30:00")])
-    assert seen.watermark == "2026-01-01T01:00:00"
+    marks: list[str | None] = []
+    for rows in (
+        [row(1, "2026-01-02T01:00:01")],
+        [row(2, "2026-01-01T01:00:01"), row(3, "2026-01-01T01:00:00")],
+        [row(4, "2026-01-01T00:30:00")],
+    ):
+        assert seen.repeats(rows) == []
+        marks.append(seen.watermark)
+    assert marks == [None, "2026-01-01T01:00:00", "2026-01-01T01:00:00"]
 
 
 async def test_a_clock_that_is_set_back_during_a_run_hides_no_change(

@@ -144,7 +144,8 @@ async def test_records_stay_apart_run_after_run(tmp_path: Path, format: str) -> 
 @pytest.mark.parametrize("format", FORMATS)
 def test_rows_without_a_key_are_not_merged(tmp_path: Path, format: str) -> None:  # noqa: A002
     for number, empty in enumerate((None, "")):
-        root, rows = tmp_path / str(number), [{"number": empty, "name": "a"}, {"number": "1"}]
+        root = tmp_path / str(number)
+        rows: list[dict[str, Any]] = [{"number": empty, "name": "a"}, {"number": "1"}]
         entry = entry_of(root, "customer", rows, format)
         with LatestRows() as latest:
             latest.apply(row_reader(root, "customer", entry))  # that may be one record
