@@ -45,6 +45,7 @@ class _Server:
     left: int
     resets_at: float
     quota: Quota = attrs.field(factory=Quota)
+    sender: None = None
     jobs: dict[str, datetime] = attrs.field(factory=dict)
     refused: int = 0
 

@@ -106,6 +106,7 @@ class Server:
     status: str = "Finished"
     """What it says of every job."""
     quota: None = None
+    sender: None = None
 
     async def submit(self, operation: Any, *, background: str) -> Answer:
         await anyio.lowlevel.checkpoint()

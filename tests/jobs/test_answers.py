@@ -205,6 +205,7 @@ class Scripted:
     contents: list[Answer] = attrs.field(factory=lambda: [Answer(status=200, body=b"{}")])
     asked: list[str] = attrs.field(factory=list)
     quota: None = None
+    sender: None = None
 
     async def submit(self, operation: Any, *, background: str) -> Answer:
         return self.accepted

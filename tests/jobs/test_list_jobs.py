@@ -211,6 +211,10 @@ class Cut:
     def quota(self) -> Any:
         return self.inner.quota
 
+    @property
+    def sender(self) -> Any:
+        return self.inner.sender
+
     async def submit(self, operation: Any, *, background: str) -> Answer:
         return await self._pass(lambda: self.inner.submit(operation, background=background))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -13,6 +14,7 @@ import pytest
 from tests.jobs.bench import Bench, opened
 from tests.jobs.queue import Queue, serve
 from tests.support.clock import ServerClock, VirtualClock
+from vismanet_async import StaticToken, VismaNet
 from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.store import JobUnknown, Leased
 from vismanet_async.errors import (
@@ -446,6 +448,47 @@ async def test_any_process_can_go_on_with_a_token(
             _ = await third.manager.get(job.id)
 
 
+@pytest.mark.parametrize("state", [State.SUCCEEDED, State.UNCERTAIN])
+async def test_a_job_is_none_of_another_company_s_that_shares_the_store(
+    state: State, url: str, new_store: Callable[[], JobStore], clock: VirtualClock, queue: Queue
+) -> None:
+    if state is State.UNCERTAIN:
+        queue.lose_next.append("lost")
+    async with opened(url, new_store(), clock=clock) as ours:
+        try:
+            own_id = (job := await ours.manager.submit(ours.release("/v1/ok/1/action/release"))).id
+            await job
+        except JobUncertain as error:
+            own_id = error.job_id or ""
+    async with opened(url, new_store(), clock=clock, company="other") as theirs:
+        manager = theirs.manager
+        for call in (
+            manager.record,
+            manager.kept_result,
+            manager.forget,
+            partial(manager.wait, timeout_seconds=0, until_certain=True),
+            partial(manager.settle, outcome="failed"),
+        ):
+            with pytest.raises(JobUnknown, match="none of company other"):
+                _ = await call(own_id)
+        assert await manager.kept_result("nope") is None
+        await manager.forget("nope")
+    async with opened(url, new_store(), clock=clock) as ours:
+        assert (await ours.manager.record(own_id)).state is state
+
+
+async def test_a_call_of_another_client_is_submitted_by_that_client(bench: Bench, url: str, queue: Queue) -> None:
+    """It would run in this one's company."""
+    async with VismaNet(StaticToken("other", tenant_id="other"), base_url=url) as other:
+        for call in (other.customer.update("1", {"name": "x"}), other.customer.list()):
+            with pytest.raises(RequestRefused, match="a call of another client"):
+                _ = await bench.manager.submit(call)
+        with pytest.raises(RequestRefused, match="a call of another client"):
+            _ = await bench.manager.submit_many([bench.release("/v1/ok/1/action/release"), other.customer.get("1")])
+    assert not queue.ledger
+    assert not await bench.manager.list()
+
+
 async def test_leaving_frees_jobs_and_resuming_takes_them(
     url: str, new_store: Callable[[], JobStore], clock: VirtualClock, queue: Queue
 ) -> None:
@@ -477,7 +520,13 @@ async def test_forgetting_and_pruning(bench: Bench, clock: VirtualClock) -> None
     await job
     assert await bench.manager.prune() == 0
     await clock.sleep(1)
+    for wrong in (timedelta(microseconds=-1), timedelta.max):
+        with pytest.raises(RequestRefused, match="older_than is from 0"):
+            await bench.manager.prune(older_than=wrong)
     assert await bench.manager.prune(older_than=timedelta(0)) == 1
+    for no_deadline in (float("inf"), 1e15):
+        endless = await bench.manager.submit(bench.release("/v1/ok/1/action/release"), deadline_seconds=no_deadline)
+        assert (await endless.wait()).deadline_at is None
     other = await bench.manager.submit(bench.release("/v1/never/1/action/release"))
     await other.forget()
     with pytest.raises(JobUnknown):

@@ -59,6 +59,7 @@ class Script:
     server_now: Callable[[], datetime] | None = None
     """The server's clock, which answers tell."""
     quota: None = None
+    sender: None = None
 
     async def submit(self, operation: Any, *, background: str) -> Answer:
         return await self._give("submit", [self.accepted])

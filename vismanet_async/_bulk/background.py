@@ -144,7 +144,7 @@ class Background:
                 self._scopes.discard(scope)
         if record is None:
             return None
-        result = await self._jobs.kept_result(own_id)
+        result = await self._jobs.result_of(record)
         return end_of(record, result, decode=decode, at=self._clock.utc_now())
 
     async def settle(self, own_id: str, *, executed: bool) -> None:

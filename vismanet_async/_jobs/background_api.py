@@ -46,6 +46,11 @@ class Submitter(Protocol):
         """The rate-limit window as the server last reported it, on the monotonic clock."""
         ...
 
+    @property
+    def sender(self) -> Sender | None:
+        """What the client's own calls are made with, by which they are known; None: any call is its own."""
+        ...
+
     async def submit(self, operation: Operation[Any], *, background: str) -> Answer:
         """Send the operation with this value of `erp-api-background`; error statuses are answers too."""
         ...
@@ -69,7 +74,7 @@ class SenderSubmitter:
             sender: the client's pipeline.
             quota: the rate-limit window that the pipeline updates.
         """
-        self._sender = sender
+        self.sender = sender
         self._quota = quota
 
     @property
@@ -106,7 +111,7 @@ class SenderSubmitter:
 
     async def _send(self, request: Request) -> Answer:
         try:
-            response = await self._sender.send(request)
+            response = await self.sender.send(request)
         except RateLimited:
             raise
         except ApiError as error:

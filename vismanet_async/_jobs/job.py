@@ -110,7 +110,7 @@ class Job(DeferredCall[T]):
             TimeoutError: see `wait`.
         """
         record = await self._manager.wait(self.id, timeout_seconds=timeout_seconds, until_certain=True)
-        value: T = value_of(record, await self._manager.kept_result(self.id), decode=self._decode)
+        value: T = value_of(record, await self._manager.result_of(record), decode=self._decode)
         return value
 
     async def error(self) -> Exception | None:
@@ -119,7 +119,7 @@ class Job(DeferredCall[T]):
         settled = record.settled or record.state is State.UNCERTAIN
         if not settled:
             return None
-        return error_of(record, await self._manager.kept_result(self.id), decode=self._decode)
+        return error_of(record, await self._manager.result_of(record), decode=self._decode)
 
     async def raw(self) -> JobResult | None:
         """Return the server's answer as received: state document, content and headers; None before the end."""
@@ -147,12 +147,15 @@ class JobHandles:
             job = submit_list(operation, submission, alive=self._alive, locks=self._page_locks)
             await job.open()
             return job
+        submission.own(operation.sender)
         submitted = await submission.submit(operation)
         submitted.raise_failure(operation.decode)
         return Job(self._manager, submitted.record.id, operation.decode)
 
     async def submit_many(self, operations: Sequence[Operation[T]], submission: Submission) -> list[Job[T]]:
         """Submit calls; return a handle for each, in order. Raises as `JobManager.submit_many`."""
+        for operation in operations:
+            submission.own(operation.sender)
         pairs = zip(await submit_batch(submission, operations), operations, strict=True)
         return [Job(self._manager, submitted.record.id, operation.decode) for submitted, operation in pairs]
 

@@ -92,12 +92,14 @@ class LeasedJobs:
         return current is not None and current.fencing_token == leased.fencing_token
 
     async def record(self, own_id: str) -> JobRecord:
-        """Return the stored record of any job.
+        """Return the stored record of a job of this company.
 
         Raises:
             JobUnknown: there is none.
         """
         record = await self.store.get(own_id)
+        if record is not None and record.company != self.company:
+            raise JobUnknown(f"job {own_id} is none of company {self.company}; nothing was changed.")
         if record is None:
             raise JobUnknown(f"job {own_id} is not written down any more: it was forgotten or pruned.")
         return record

@@ -10,7 +10,7 @@ import logging
 import uuid
 from contextlib import nullcontext, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypedDict
 
 import anyio
 import anyio.lowlevel
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
-    from vismanet_async._http.message import Request
+    from vismanet_async._http.message import Request, Sender
     from vismanet_async._jobs.background_api import Submitter
     from vismanet_async._jobs.concluding import Conclusions
     from vismanet_async._jobs.core.records import JobResult
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Submission", "SubmitOptions"]
 
+_NONE_FROM: Final = timedelta(days=1000)
+"""A deadline from then on is none: the server has forgotten every job long before (docs/facts.md 7.6)."""
 _log = logging.getLogger("vismanet_async.jobs")
 
 
@@ -83,6 +85,20 @@ class Submission:
                 f"{operation.spec.id}: a streamed body cannot run in the background; nothing was sent."
             )
         return header
+
+    def own(self, sender: Sender) -> Sender:
+        """Return what a call was made with.
+
+        Raises:
+            RequestRefused: by another client: its job would run in the company of this one.
+        """
+        known = self.submitter.sender
+        if known is not None and known is not sender:
+            raise RequestRefused(
+                "operation is a call of another client, and would run in the company of this one. Submit it with the "
+                "jobs of the client that made it; nothing was sent."
+            )
+        return sender
 
     async def submit(
         self,
@@ -202,7 +218,8 @@ class Submission:
         return await self.conclusions.conclude(Conclusion(leased=leased, event=event, result=result))
 
     def _intent(self, request: Request, own_id: str, *, key: str | None, at: datetime | None, waits: bool) -> JobRecord:
-        now = at or self.jobs.clock.utc_now()
+        now, seconds = at or self.jobs.clock.utc_now(), self.deadline_seconds
+        bounded = seconds is not None and seconds < _NONE_FROM.total_seconds()
         return JobRecord(
             id=own_id,
             company=self.jobs.company,
@@ -218,7 +235,7 @@ class Submission:
             reference=self.reference,
             notify=self.notify,
             created_at=now,
-            deadline_at=None if self.deadline_seconds is None else now + timedelta(seconds=self.deadline_seconds),
+            deadline_at=now + timedelta(seconds=seconds or 0) if bounded else None,
             # sent at once unless it has to wait: for predecessors, or for its caller to write something down
             sending_at=now if key is None and not waits else None,
         )
