@@ -18,7 +18,7 @@ from tests.support.clock import VirtualClock
 from vismanet_async._api.registry import honours_if_match
 from vismanet_async._client import VismaNet
 from vismanet_async._conditions import on_or_after
-from vismanet_async._http.auth.credentials import ClientCredentials, StaticToken
+from vismanet_async._http.auth.credentials import AuthorizationCode, ClientCredentials, StaticToken
 from vismanet_async._http.message import Response, no_headers
 from vismanet_async._http.pool import SessionPool
 from vismanet_async._settings import ERP_URL, Settings
@@ -472,6 +472,38 @@ async def test_closing_twice_and_without_use() -> None:
     await visma.aclose()
     with pytest.raises(RequestRefused, match="the client is closed"):
         await visma.customer.list().first()
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_closing_waits_a_moment_for_a_new_refresh_token_to_be_kept(
+    site: Live, caplog: pytest.LogCaptureFixture, *, ends: bool
+) -> None:
+    sim, began, going, kept = site.sim, anyio.Event(), anyio.Event(), []
+
+    async def keep(text: str) -> None:
+        began.set()
+        await going.wait()
+        kept.append(text)
+
+    code = sim.tokens.authorization_code(
+        sim.client_id, redirect_uri="http://localhost/cb", scope="offline_access", code_challenge=None
+    )
+    user = AuthorizationCode(
+        sim.client_id, sim.client_secret, code=code, redirect_uri="http://localhost/cb", on_refresh_token=keep
+    )
+    clock = VirtualClock(scopes_move=not ends)
+    async with VismaNet(user, base_url=sim.base_url, token_url=sim.token_url, clock=clock) as visma:
+        calling = asyncio.create_task(visma.customer.get("10000").send())
+        await began.wait()
+        calling.cancel()
+        await asyncio.wait([calling])
+        if ends:
+            asyncio.get_running_loop().call_soon(going.set)
+    assert len(kept) == ends
+    assert ("may not be stored" in caplog.text) is not ends
+    going.set()
+    await anyio.wait_all_tasks_blocked()
+    assert kept, "it is not cut off as long as the program runs"
 
 
 async def test_leaving_the_block_closes_every_connection(site: Live) -> None:

@@ -198,11 +198,13 @@ class VismaNet(Resources):
     async def aclose(self) -> None:
         """Stop following jobs and close the connections, unless they were given. May be called more than once.
 
+        It waits three seconds at most for an `on_refresh_token` that has not ended.
         Jobs still open stay in the store, free for the next process.
         """
         async with AsyncExitStack() as stack:
             if self._owns_pool:
                 stack.push_async_callback(self._pool.aclose)
+            stack.push_async_callback(self._transports.aclose)
             for jobs in list(self._jobs.followed) if self._owns_pool else [self._jobs]:
                 stack.push_async_callback(jobs.aclose)
 

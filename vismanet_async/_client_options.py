@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import random
 import threading
 from collections.abc import Hashable
@@ -9,6 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import anyio
 import attrs
 
 from vismanet_async._arguments import expect, expect_count, expect_parts, expect_seconds, expect_share, text_pairs
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientJobs", "ClientOptions", "Transports", "check_credentials", "options_in"]
 
+_STORING_SECONDS: Final = 3.0
+_log = logging.getLogger("vismanet_async.http")
 _CREDENTIALS: Final = ("identity", "static_token", "session", "token_request", "on_token")
 _KINDS_OF_CREDENTIALS: Final = "ClientCredentials(...), StaticToken(...) or AuthorizationCode(...)"
 
@@ -161,6 +166,17 @@ class Transports:
                     observer=options.observer,
                 )
             return made
+
+    async def aclose(self) -> None:
+        """Wait a moment for an `on_token` that calls have given up: the end of the program would cut it off."""
+        endpoints = [each for company in self._companies.values() for each in company.endpoints.values()]
+        storing = {task for each in endpoints if (task := each.tokens.storing) is not None}
+        if not storing:
+            return
+        with anyio.CancelScope(shield=True), self._options.clock.move_on_after(_STORING_SECONDS):
+            await asyncio.wait(storing)
+            return
+        _log.error("on_refresh_token has not ended, and the client is closed: the new refresh token may not be stored")
 
     def _new(self, credentials: Credentials) -> _Company:
         options = self._options

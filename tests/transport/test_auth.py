@@ -13,7 +13,7 @@ from tests.transport.conftest import SECRET, client_credentials, provider
 from vismanet_async._http.auth.credentials import AuthorizationCode, ClientCredentials, Credentials, StaticToken
 from vismanet_async._http.auth.grant import RawTokenResponse, TokenRequest
 from vismanet_async._http.auth.session import Decision, Token, TokenState
-from vismanet_async.errors import NotSent, ResponseLost, SettingsError, TokenRefused, UnexpectedResponse
+from vismanet_async.errors import NotSent, RequestRefused, ResponseLost, SettingsError, TokenRefused, UnexpectedResponse
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -461,11 +461,11 @@ async def test_a_refresh_that_never_left_is_repeated(identity: Identity) -> None
     assert (await tokens.get()).text == "token-2"
 
 
-@pytest.mark.parametrize("by", ["scope", "task"])
-async def test_a_cancelled_refresh_is_still_taken_in(by: str, identity: Identity) -> None:
-    """However it is cancelled: `asyncio.timeout` and web frameworks cancel the task, not a scope."""
+@pytest.mark.parametrize("given", [{"refresh_token": "kept"}, {"code": "c", "redirect_uri": "https://app.example"}])
+@pytest.mark.parametrize("way", ["scope", "task"])
+async def test_a_cancelled_refresh_is_still_taken_in(identity: Identity, given: dict[str, Any], way: str) -> None:
     identity.rotate, identity.gate = True, anyio.Event()
-    credentials = AuthorizationCode("client", refresh_token="kept")
+    credentials = AuthorizationCode("client", **given)
     tokens = of(identity, credentials)
     scope = anyio.CancelScope()
 
@@ -475,15 +475,94 @@ async def test_a_cancelled_refresh_is_still_taken_in(by: str, identity: Identity
             await anyio.lowlevel.checkpoint()
             raise AssertionError("was not cancelled")
 
-    task = asyncio.create_task(call())
+    calling = asyncio.create_task(call())
     await anyio.wait_all_tasks_blocked()
-    (scope if by == "scope" else task).cancel()
+    _ = scope.cancel() if way == "scope" else calling.cancel()  # as `asyncio.timeout` and Ctrl-C do
     await anyio.wait_all_tasks_blocked()
     identity.gate.set()
-    await asyncio.wait([task])
-    assert task.cancelled() == (by == "task")
+    await asyncio.wait([calling])
+    assert calling.cancelled() is (way == "task")
     assert credentials.refresh_token == "refresh-1", "the server has used up the old one"
     assert (await tokens.get()).text == "token-1"
+    assert len(identity.forms) == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_keeper_that_hangs_holds_no_call_beyond_its_deadline(identity: Identity, *, fails: bool) -> None:
+    going, kept = anyio.Event(), []
+
+    async def keep(text: str) -> None:
+        kept.append(text)
+        if text == "refresh-1":
+            await going.wait()
+            if fails:
+                raise PermissionError("disk")
+
+    identity.rotate = True
+    tokens = of(identity, AuthorizationCode("client", refresh_token="kept", on_refresh_token=keep))
+    for _ in range(2):
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(tokens.get)
+                await anyio.wait_all_tasks_blocked()
+                scope.cancel()
+        assert tokens.cached() is None, "the new refresh token is not kept yet"
+    assert tokens.storing is not None
+    going.set()
+    if fails:
+        with pytest.raises(PermissionError):
+            await tokens.get()
+    assert (await tokens.get()).text == ("token-2" if fails else "token-1")
+    assert kept == ["refresh-1", "refresh-2"][: 1 + fails]
+    assert tokens.storing is None
+    identity.clock.advance(3600)
+    assert (await tokens.get()).text == f"token-{2 + fails}", "what was waited for is over"
+
+
+async def test_a_keeper_that_hangs_in_the_early_window_leaves_the_old_token(identity: Identity) -> None:
+    going = anyio.Event()
+
+    async def keep(text: str) -> None:
+        if text == "refresh-2":
+            await going.wait()
+
+    identity.rotate = True
+    tokens = of(identity, AuthorizationCode("client", refresh_token="kept", on_refresh_token=keep))
+    old = await tokens.get()
+    identity.clock.advance(3400)
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tokens.get)
+            await anyio.wait_all_tasks_blocked()
+            assert await tokens.get() is old
+            scope.cancel()
+    assert await tokens.get() is old
+    going.set()
+    await anyio.wait_all_tasks_blocked()
+    assert (await tokens.get()).text == "token-2"
+
+
+def test_credentials_of_a_user_serve_one_event_loop_at_a_time(clock: VirtualClock) -> None:
+    identity = Identity(clock, rotate=True)
+    credentials = AuthorizationCode("client", refresh_token="kept")
+
+    async def get() -> str:
+        tokens = of(identity, credentials)
+        for _ in range(2):
+            token = tokens.cached() or await tokens.get()
+        return token.text
+
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    try:
+        assert first.run_until_complete(get()) == "token-1"
+        with pytest.raises(RequestRefused, match="used in another event loop"):
+            second.run_until_complete(get())
+        first.close()
+        clock.advance(3600)
+        assert second.run_until_complete(get()) == "token-2"
+    finally:
+        first.close()
+        second.close()
 
 
 async def test_without_a_refresh_token_the_user_must_sign_in_again(identity: Identity) -> None:

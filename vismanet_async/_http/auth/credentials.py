@@ -210,9 +210,8 @@ class AuthorizationCode:
         code_verifier: the PKCE verifier that belongs to the code.
         refresh_token: a stored refresh token, instead of a code.
         on_refresh_token: called with each new refresh token before it is used; store it somewhere safe. An error
-            that it raises is raised by the call that needed the token; the new refresh token stays in memory. No
-            cancellation and no `timeout_seconds` cuts it off, because the old token is used up: give it a timeout of
-            its own, if it may hang.
+            that it raises is raised by the call that needed the token; the new refresh token stays in memory. A call
+            waits for it until its deadline, and later ones go on waiting; cancelling a call does not cut it off.
         identity: your own name for the user; shown in reprs.
         tenant_id: the company that the user signs in to, if known; jobs, journals and exports are kept by it.
 

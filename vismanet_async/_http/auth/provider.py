@@ -6,11 +6,13 @@ is about to end, all callers wait.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import math
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 import anyio
+import anyio.lowlevel
 
 from vismanet_async._http.auth.grant import read_token_response
 from vismanet_async._http.auth.session import HARD_SECONDS, Decision, Token
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._clock import Clock
     from vismanet_async._http.auth.credentials import Credentials
-    from vismanet_async._http.auth.grant import RawTokenResponse, TokenRequest
+    from vismanet_async._http.auth.grant import RawTokenResponse, TokenRequest, TokenResponse
     from vismanet_async._http.message import Service
 
 __all__ = ["Poster", "TokenProvider"]
@@ -66,6 +68,7 @@ class TokenProvider:
         self._random = random
         self._static = credentials.static_token()
         self._session = credentials.session()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __reduce__(self) -> NoReturn:
         """Raise `TypeError`: what a client makes leads here, and a pickle of it would hold the secret as plain text."""
@@ -80,10 +83,18 @@ class TokenProvider:
         """Whether a rejected token can be replaced by a new one."""
         return self._static is None
 
+    @property
+    def storing(self) -> asyncio.Task[None] | None:
+        """What stores a token that was just got; None if that is over."""
+        return self._session.storing if self._session.loop is self._loop else None
+
     def cached(self, *, rejected: Token | None = None) -> Token | None:
         """Return the token if it can be used without waiting, or None if `get` must be awaited."""
         if self._static is not None:
             return self._static
+        if self._session.loop is not self._loop or self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._session.belong_to(self._loop)
         state = self._session.state
         return state.token if state.decide(self._clock.monotonic(), rejected=rejected) is Decision.USE else None
 
@@ -115,6 +126,8 @@ class TokenProvider:
         except anyio.WouldBlock:
             return  # another caller renews it
         try:
+            if session.storing is not None:
+                return  # `on_token` takes its time: the old token is still valid
             await self._renew(attempts=1)
         except VismaNetError:
             # the old token is still valid
@@ -139,20 +152,27 @@ class TokenProvider:
             session.failure, session.renewals = None, session.renewals + 1
 
     async def _renew(self, *, attempts: int) -> None:
+        storing = self._session.storing
+        if storing is not None and not storing.cancelled():  # who sent the request has given up
+            await self._wait_until_stored(storing)
+            return
         quota = self._session.quota
         await self._wait_out_pause(longest_seconds=_LONGEST_PAUSE_SECONDS if attempts > 1 else 0.0)
         request = self._credentials.token_request(self._service)
-        # it may use the refresh token up, so its response is awaited even when the caller is cancelled
-        exchange = self._exchange if request.idempotent else run_to_completion(self._exchange)
+        # the request may use the refresh token up, so its response is taken in even when the caller is cancelled
+        attempt = self._attempt if request.idempotent else run_to_completion(self._attempt)
         for number in range(1, attempts + 1):
-            if await exchange(request, last=number == attempts):
+            storing = await attempt(request, last=number == attempts)
+            if storing is not None:
+                await self._wait_until_stored(storing)
                 return
             pause = quota.wait_seconds(self._clock.monotonic())
             await self._clock.sleep(max(pause, backoff_seconds(number, randomness=self._random())))
 
-    async def _exchange(self, request: TokenRequest, *, last: bool) -> bool:
-        """Ask once and take the token in; return False where it is to be asked again."""
-        quota, sent_at = self._session.quota, self._clock.monotonic()
+    async def _attempt(self, request: TokenRequest, *, last: bool) -> asyncio.Task[None] | None:
+        """Send a request once; return what stores the token that its response brought, or None to send it again."""
+        quota = self._session.quota
+        sent_at = self._clock.monotonic()
         try:
             raw = await self._send(request)
         except UnexpectedResponse as error:  # too large, or in an encoding that is not known
@@ -160,18 +180,31 @@ class TokenProvider:
         except TransportError as error:
             if last or not (request.idempotent or isinstance(error, NotSent)):
                 raise _unreachable(self._url, error, request) from error
-            return False
+            return None
         now = self._clock.monotonic()
         if "Retry-After" in raw.headers:
             quota.observe(
-                raw.headers, status=raw.status, now=now, utc_now=self._clock.utc_now(), randomness=self._random()
+                raw.headers,
+                status=raw.status,
+                now=now,
+                utc_now=self._clock.utc_now(),
+                randomness=self._random(),
             )
         last = last or quota.wait_seconds(now) > _LONGEST_PAUSE_SECONDS
         retryable = fault_of(raw.status) in {Fault.UNAVAILABLE, Fault.SERVER_ERROR, Fault.RATE_LIMITED}
-        if retryable and request.idempotent and not last:
-            return False
-        await self._store(raw, sent_at)
-        return True
+        if not last and request.idempotent and retryable:
+            return None
+        pause = quota.wait_seconds(self._clock.monotonic())
+        response = read_token_response(raw, host=self._url.host or "", retry_after_seconds=pause or None)
+        # a task of its own: `on_token` may hang, and a call that does not wait for that must not cut it off
+        storing = self._session.storing = asyncio.create_task(self._store(response, sent_at), name="store token")
+        await anyio.lowlevel.checkpoint()  # the new refresh token is in memory from here on
+        return storing
+
+    async def _wait_until_stored(self, storing: asyncio.Task[None]) -> None:
+        await asyncio.wait([storing])  # whoever gives up here leaves it to those who come later
+        self._session.storing = None
+        storing.result()
 
     async def _wait_out_pause(self, *, longest_seconds: float) -> None:
         pause = self._session.quota.wait_seconds(self._clock.monotonic())
@@ -190,10 +223,9 @@ class TokenProvider:
             return await self._post(self._url, request)
         raise ResponseLost(f"no answer within {_RESPONSE_SECONDS:.0f} s")
 
-    async def _store(self, raw: RawTokenResponse, sent_at: float) -> None:
-        pause = self._session.quota.wait_seconds(self._clock.monotonic())
-        response = read_token_response(raw, host=self._url.host or "", retry_after_seconds=pause or None)
+    async def _store(self, response: TokenResponse, sent_at: float) -> None:
         await self._credentials.on_token(response)
+        self._session.storing = None
         state = self._session.state
         state.token = Token(response.access_token, sent_at, sent_at + response.lifetime_seconds)
         state.retry_early_at = -math.inf

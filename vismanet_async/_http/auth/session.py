@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio  # noqa: TC003 - attrs reads the annotations
 import math
+import threading
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +12,7 @@ import anyio
 import attrs
 
 from vismanet_async._http.rate_limit import Quota
+from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
     from vismanet_async.errors import VismaNetError
@@ -20,6 +23,7 @@ _EARLY_SECONDS: Final = 300.0
 HARD_SECONDS: Final = 30.0
 _EARLY_SHARE: Final = 0.25  # of lifetimes too short for the windows above
 _HARD_SHARE: Final = 0.05
+_binding: Final = threading.Lock()
 
 
 @attrs.frozen
@@ -71,7 +75,7 @@ class TokenState:
 
 @attrs.define(eq=False)
 class TokenSession:
-    """The current token, and the lock that allows one renewal at a time."""
+    """The current token, and the lock that allows one renewal at a time, in one event loop."""
 
     state: TokenState = attrs.field(factory=TokenState, repr=False)
     lock: anyio.Lock = attrs.field(factory=anyio.Lock, repr=False)
@@ -79,5 +83,28 @@ class TokenSession:
     """Renewals that succeeded or failed; cancelled ones do not count."""
     failure: VismaNetError | None = attrs.field(default=None, repr=False)
     """The error of the last renewal, if it failed."""
+    loop: asyncio.AbstractEventLoop | None = attrs.field(default=None, repr=False)
+    """The event loop of the clients that share it."""
+    storing: asyncio.Task[None] | None = attrs.field(default=None, repr=False)
+    """Takes in what the last request brought, `on_token` included; None once that is over."""
     quota: Quota = attrs.field(factory=Quota, repr=False)
     """The pause that the identity service asked for."""
+
+    def belong_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Bind it to an event loop, unless that of another client, which may renew the token at this moment, is open.
+
+        Raises:
+            RequestRefused: it is; nothing was sent.
+        """
+        with _binding:
+            if self.loop is loop:
+                return
+            if self.loop is not None:
+                if not self.loop.is_closed():
+                    raise RequestRefused(
+                        "these credentials are used in another event loop, and two loops would use up the refresh "
+                        "token for each other; nothing was sent. Share one client: a Blocking takes calls from any "
+                        "thread."
+                    )
+                self.lock, self.storing = anyio.Lock(), None  # of tasks that are gone
+            self.loop = loop
