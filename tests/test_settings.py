@@ -109,6 +109,7 @@ def test_profiles_by_name(profile: Any) -> None:
         ("[default]\ntoken=7", "token"),
         ("default='x'", "no profile 'default'"),
         ("token='\xff'", "cannot be read"),
+        ("#" * 65_537, r"^the profile file \S+ is larger than"),
     ],
 )
 def test_profiles_that_cannot_be_used(profile: Any, text: str, says: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from vismanet_async._bulk.target import with_inserts
 from vismanet_async._cli.load_columns import Column, ColumnMap, columns_of, filled, read_map
+from vismanet_async._cli.load_input import open_table
 from vismanet_async.errors import RequestRefused, UnknownName
 
 if TYPE_CHECKING:
@@ -87,6 +88,9 @@ def test_a_map_renames_leaves_out_and_adds() -> None:
         ({"attributeLines.#x": "A"}, "there is no field 'attributeLines.#x'"),
         ({"name[0]": "A"}, r"there is no field 'name\[0\]'"),
         ({"attributeLines[1000].attributeId": "A"}, "there is no field"),
+        ({"attributeLines.#no": "A"}, "there is no field 'attributeLines.#no'"),
+        ({"attributeLines.#": "A"}, "there is no field"),
+        ({f"attributeLines[{'9' * 5000}].attributeId": "A"}, "there is no field"),
         ({"name": "A", "mainAddress": {}, "mainAddress.city": "x"}, "fill the same field main_address.city"),
         ({"creditLimit": "1", "credit_limit": "2"}, "'creditLimit' and 'credit_limit' fill the same field"),
     ],
@@ -94,6 +98,13 @@ def test_a_map_renames_leaves_out_and_adds() -> None:
 def test_what_is_refused(row: dict[str, Any], said: str) -> None:
     with pytest.raises(RequestRefused, match=said):
         record("CustomerUpdate", row)
+
+
+def test_a_closed_stdin_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    table = open_table("-", file_format="jsonl", delimiter=",")
+    with pytest.raises(RequestRefused, match=r"^stdin is closed: .*nothing was sent\.$"):
+        next(table.read())
 
 
 def test_an_unknown_column_names_the_nearest_fields() -> None:

@@ -60,6 +60,7 @@ def test_what_is_no_json_is_no_answer(body: bytes, looks: str) -> None:
         ({"title": "Not allowed", "detail": "Read only."}, "Read only."),
         ({"statusCode": 429, "text": "slow down"}, ""),
         ({"status": "503"}, ""),
+        ({"status": "9" * 5000}, ""),
         ({"success": False}, ""),
         ({"errorInfo": "locked"}, ""),
     ],

@@ -128,6 +128,16 @@ async def test_a_declared_length_is_enough_to_refuse() -> None:
     assert (status, read) == (413, False)
 
 
+@pytest.mark.parametrize(
+    ("length", "status"), [("²", 401), ("\u0661", 401), ("+1", 401), ("9" * 5000, 413), ("0" * 5000, 401)]
+)
+async def test_a_declared_length_of_odd_digits_is_no_error(length: str, status: int) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    assert await receiver(Noted()).receive(chunks(), headers={"content-length": length}, source=None) == status
+
+
 async def test_methods_and_sources() -> None:
     noted = Noted()
     async with served(receiver(noted, sources=["10.0.0.0/8", *DISPATCHERS])) as url:

@@ -25,6 +25,7 @@ __all__ = ["Column", "ColumnMap", "columns_of", "filled", "is_field", "mistakes_
 
 _COMMA: Final = re.compile(r"-?\d[\d .\u00a0']*,\d+")
 _INDEX: Final = re.compile(r"\[(\d+)\]|\.(\d+)(?=\.|$)")
+_LINE: Final = re.compile(r"#0*(\d{1,6})")
 _MOST_LINES: Final = 1000
 _MISSING: Final[Any] = object()
 _FLAGS: Final = {"true": True, "false": False}
@@ -174,15 +175,11 @@ def _find(name: str, model: str | None, field: str) -> Column | None:
     kind = model or ""
     for part in _INDEX.sub(r".#\1\2", field).split("."):
         if part.startswith("#"):
-            if (
-                not part[1:].isdecimal()
-                or not part.isascii()
-                or not kind.startswith("list[")
-                or int(part[1:]) >= _MOST_LINES
-            ):
+            line = _LINE.fullmatch(part)
+            if line is None or not kind.startswith("list[") or int(line[1]) >= _MOST_LINES:
                 return None
-            path.append(int(part[1:]))
-            names.append(int(part[1:]))
+            path.append(int(line[1]))
+            names.append(int(line[1]))
             kind = kind[5:-1]
             continue
         fields = registry()["models"].get(kind, {}).get("fields", ())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 import attrs
 
 from vismanet_async._cli.call import exact_json
-from vismanet_async.errors import RequestRefused, SettingsError
+from vismanet_async.errors import RequestRefused, SettingsError, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -101,6 +101,8 @@ def _to_the_end(rows: Iterator[InputRow]) -> Iterator[InputRow]:
         for row in rows:
             number = row.number
             yield row
+    except VismaNetError:
+        raise
     except (OSError, ValueError, csv.Error) as error:
         raise RequestRefused(
             f"stdin cannot be read after row {number:,}: {error}. The rows up to that one were loaded, and nothing was "

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Self
 import attrs
 import msgspec
 
-from vismanet_async._bulk.journal_rows import JournalBusy
 from vismanet_async._bulk.rows import GOOD
 from vismanet_async._bulk.transitions import RowState
 from vismanet_async._cli.load_failed import FAILED_SUFFIXES, writing_failed
 from vismanet_async._cli.load_files import LoadFiles
 from vismanet_async._cli.load_input import InputRow
-from vismanet_async.errors import TargetNotWritable
+from vismanet_async.errors import TargetNotWritable, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
@@ -77,8 +76,8 @@ class ResultFiles:
     def __enter__(self) -> Self:
         try:
             self._files.__enter__()
-        except JournalBusy:
-            raise  # an OSError itself
+        except VismaNetError:  # some of them are errors of the system, too
+            raise
         except OSError as error:
             raise TargetNotWritable(
                 f"{error.filename} cannot be written: {error.strerror or error}; nothing was sent."
@@ -176,6 +175,8 @@ def _told() -> Iterator[None]:
     """Turn what a disk refuses into an error of ours."""
     try:
         yield
+    except VismaNetError:
+        raise
     except OSError as error:
         raise TargetNotWritable(
             f"{error.filename or 'the files of results'} cannot be written: {error.strerror or error}. What was sent "

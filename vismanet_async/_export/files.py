@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from uuid import uuid4
 
-from vismanet_async.errors import TargetNotWritable
+from vismanet_async.errors import TargetNotWritable, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def writing(path: Path, *, doing: str = "written") -> Iterator[None]:
     """
     try:
         yield
-    except TargetNotWritable:
+    except VismaNetError:
         raise
     except OSError as error:
         if doing == "read" and isinstance(error, FileNotFoundError):

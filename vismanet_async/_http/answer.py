@@ -191,7 +191,7 @@ def _is_error_document(members: Mapping[str, Any]) -> bool:
 
 
 def _is_error_status(value: Any) -> bool:
-    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    number = Decimal(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
     return isinstance(number, int | Decimal) and not isinstance(number, bool) and number >= _ERRORS_FROM
 
 

@@ -14,6 +14,7 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
+from decimal import Decimal
 from ipaddress import ip_address, ip_network
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -53,6 +54,7 @@ _UUID: Final = re.compile(rb"(?<![0-9a-zA-Z])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9
 _LOCATED: Final = re.compile(rb"/background\\?/(" + _UUID.pattern + rb")", re.IGNORECASE)
 _MOST_IDS: Final = 32
 _MOST_LOOKED_AT: Final = 1000
+_DIGITS: Final = re.compile(r"[0-9]+")
 _OWN_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -249,7 +251,8 @@ class WebhookReceiver:
         if not self._allows(source):
             return 403
         length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._body_limit_bytes:
+        # what is no number says nothing: the body is counted as it comes
+        if _DIGITS.fullmatch(length) and Decimal(length) > self._body_limit_bytes:
             return 413
         body = await _read(chunks, limit=self._body_limit_bytes)
         if body is None:
