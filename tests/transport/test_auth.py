@@ -477,7 +477,7 @@ async def test_a_cancelled_refresh_is_still_taken_in(identity: Identity, given: 
 
     calling = asyncio.create_task(call())
     await anyio.wait_all_tasks_blocked()
-    _ = scope.cancel() if way == "scope" else calling.cancel()  # as `asyncio.timeout` and Ctrl-C do
+    (scope if way == "scope" else calling).cancel()  # as `asyncio.timeout` and Ctrl-C do
     await anyio.wait_all_tasks_blocked()
     identity.gate.set()
     await asyncio.wait([calling])
@@ -507,7 +507,8 @@ async def test_a_keeper_that_hangs_holds_no_call_beyond_its_deadline(identity: I
                 await anyio.wait_all_tasks_blocked()
                 scope.cancel()
         assert tokens.cached() is None, "the new refresh token is not kept yet"
-    assert tokens.storing is not None
+    storing = tokens.storing
+    assert storing is not None
     going.set()
     if fails:
         with pytest.raises(PermissionError):
@@ -548,8 +549,8 @@ def test_credentials_of_a_user_serve_one_event_loop_at_a_time(clock: VirtualCloc
 
     async def get() -> str:
         tokens = of(identity, credentials)
-        for _ in range(2):
-            token = tokens.cached() or await tokens.get()
+        token = tokens.cached() or await tokens.get()
+        assert tokens.cached() is token
         return token.text
 
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
