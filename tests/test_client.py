@@ -426,6 +426,24 @@ async def test_jobs_are_made_once_and_closed_with_the_client(site: Live, tmp_pat
         await visma.customer.list()
 
 
+async def test_jobs_refuse_what_another_client_made(site: Live) -> None:
+    credentials = ClientCredentials(site.sim.client_id, site.sim.client_secret, tenant_id=site.sim.tenant_id)
+    urls = {"base_url": site.sim.base_url, "token_url": site.sim.token_url}
+    async with VismaNet(credentials, **urls, job_store=":memory:") as visma:
+        other = visma.company(OTHER)
+        job = await visma.jobs.submit(visma.company(site.sim.tenant_id).customer.get("10000"))
+        calls: list[Any] = [other.customer.update("10000", {"name": "theirs"}), other.customer.list()]
+        for call in calls:
+            for way in (
+                visma.jobs.submit(call),
+                visma.jobs.submit_many([call]),
+            ):
+                with pytest.raises(RequestRefused, match=r"of another client|one by one"):
+                    await way
+        assert [record.id for record in await visma.jobs.list()] == [job.id]
+    assert not site.sim.ledger.matching(operation="Customer_PutBycustomerCd")
+
+
 async def test_a_store_that_was_given_stays_open(tmp_path: Path) -> None:
     from vismanet_async._jobs.sql.store import SqlStore
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping  # noqa: TC003 - looked up by whoever asks for the types
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
 
 import attrs
 import msgspec
@@ -16,7 +16,7 @@ from vismanet_async.errors import Attempt, RequestRefused, VismaNetError  # Atte
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
-__all__ = ["ApiResponse", "Operation", "OperationSpec", "Preview"]
+__all__ = ["ApiResponse", "Operation", "OperationSpec", "Preview", "refuse_other_client"]
 
 T = TypeVar("T")
 
@@ -128,6 +128,26 @@ def with_extra(
     if taken:
         raise RequestRefused(f"extra_query names {', '.join(taken)}, which this call sets itself; nothing was sent.")
     return (*query, *more.items())
+
+
+class _Made(Protocol):
+    """A call or a list, and the client that it was made with."""
+
+    @property
+    def sender(self) -> Sender: ...
+
+
+def refuse_other_client(call: _Made, sender: Sender, *, what: str) -> None:
+    """Refuse a call that was made with another client: it would be sent to this one's company, or ask another's.
+
+    Raises:
+        RequestRefused: it was; nothing was sent.
+    """
+    if call.sender is not sender:
+        raise RequestRefused(
+            f"{what} of another client, which may be signed in to another company; nothing was sent. Make it with the "
+            "client that it is given to."
+        )
 
 
 @attrs.frozen(kw_only=True, eq=False)

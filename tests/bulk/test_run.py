@@ -585,3 +585,16 @@ async def test_a_row_of_another_client_is_refused(tmp_path: Path) -> None:
             await company.visma.bulk.run([row], journal=company.journal)
         await other.aclose()
         assert not company.simulator.ledger
+
+
+async def test_a_look_into_another_company_shows_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company, opened(tmp_path / "elsewhere") as elsewhere:
+        company.simulator.faults.add("reset_after", method="POST", times=1)
+        summary, results = await company.run(company.rows(keys(1)), find=elsewhere.find(), settle_seconds=0)
+        assert summary.unknown == 1, "a record that another company lacks may be here"
+        [result] = results[keys(1)[0]]
+        assert result.error is not None
+        assert "find returned a call of another client" in result.error
+        summary, results = await company.run(company.rows(keys(1)), find=company.find())
+        assert summary.complete
+        company.check(results)

@@ -55,6 +55,7 @@ def sending(clock: VirtualClock, *, began: float | None, find: Any, mark: str | 
         clock=clock,
         pauses=Pauses(),
         find=find,
+        sender=unused,
         settle_seconds=SETTLE_SECONDS,
         deadline_seconds=DEADLINE_SECONDS,
         began=began,

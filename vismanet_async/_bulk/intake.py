@@ -13,7 +13,7 @@ from vismanet_async._arguments import text_of
 from vismanet_async._bulk.judging import trouble_of
 from vismanet_async._bulk.rows import READS, Row, fingerprint_of
 from vismanet_async._bulk.transitions import Entry, Trouble
-from vismanet_async._operation import Operation
+from vismanet_async._operation import Operation, refuse_other_client
 from vismanet_async.errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -55,11 +55,7 @@ def read_row(row: Any, position: int, sender: Sender) -> Read:
     except RequestRefused as error:
         entry = Entry(key=row.key, position=position, fingerprint=b"", operation="", group=row.group)
         return Read(row=row, entry=entry, operation=None, trouble=trouble_of(error))
-    if operation.sender is not sender:
-        raise RequestRefused(
-            f"row {position:,} of the input, {row.key!a}, has an operation of another client; it was not sent. "
-            "A run writes to one company."
-        )
+    refuse_other_client(operation, sender, what=f"row {position:,} of the input, {row.key!a}, has an operation")
     entry = Entry(key=row.key, position=position, fingerprint=fingerprint, operation=operation.spec.id, group=row.group)
     return Read(row=row, entry=entry, operation=operation)
 

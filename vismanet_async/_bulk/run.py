@@ -199,6 +199,7 @@ class BulkRun(DeferredCall[BulkSummary]):
             clock=self._clock,
             pauses=self._pauses,
             find=options.find if self._first_create is None else self._first_create.find,
+            sender=self._transport,
             settle_seconds=options.settle_seconds,
             deadline_seconds=self._transport.deadline_seconds,
             began=self._began,

@@ -25,15 +25,16 @@ from vismanet_async._bulk.transitions import (
 )
 from vismanet_async._jobs.results import plain_json
 from vismanet_async._jobs.store import StoreNotUsable
+from vismanet_async._operation import Operation, refuse_other_client
+from vismanet_async._paging.listing import Listing
 from vismanet_async.errors import NotFound, VismaNetError
 
 if TYPE_CHECKING:
     from vismanet_async._bulk.background import Background, End
     from vismanet_async._bulk.rows import Row
     from vismanet_async._clock import Clock
-    from vismanet_async._http.message import Response, Service
+    from vismanet_async._http.message import Response, Sender, Service
     from vismanet_async._http.rate_limit import Quota
-    from vismanet_async._operation import Operation
 
 __all__ = ["Find", "Pauses", "Sending", "Stop", "Writer"]
 
@@ -96,6 +97,8 @@ class Sending:
     clock: Clock
     pauses: Pauses
     find: Find | None
+    sender: Sender
+    """Of the client whose run it is: what `find` asks another one says nothing of this company."""
     settle_seconds: float
     deadline_seconds: float
     """For one call in all, where the operation has none of its own."""
@@ -315,7 +318,10 @@ class Sending:
         if self.find is None:
             raise RuntimeError("a row is looked up only where there is something to look it up with")
         try:
-            records = records_of(await self.find(row))
+            asked = self.find(row)
+            if isinstance(asked, Operation | Listing):
+                refuse_other_client(asked, self.sender, what="find returned a call")
+            records = records_of(await asked)
         except NotFound:
             return None
         except Exception as error:  # noqa: BLE001 - the caller's own code: other rows are under way, and are not cut off

@@ -179,6 +179,11 @@ class Listing(DeferredCall[list[T]], ListFrames, Generic[T]):
         return self._source.spec
 
     @property
+    def sender(self) -> Sender:
+        """What its requests go through: that of the client."""
+        return self._sender
+
+    @property
     def operation_id(self) -> str:
         """The catalog's id of the list operation."""
         return self._source.spec.id
