@@ -428,7 +428,7 @@ async def test_jobs_are_made_once_and_closed_with_the_client(site: Live, tmp_pat
 
 async def test_jobs_refuse_what_another_client_made(site: Live) -> None:
     credentials = ClientCredentials(site.sim.client_id, site.sim.client_secret, tenant_id=site.sim.tenant_id)
-    urls = {"base_url": site.sim.base_url, "token_url": site.sim.token_url}
+    urls: dict[str, Any] = {"base_url": site.sim.base_url, "token_url": site.sim.token_url}
     async with VismaNet(credentials, **urls, job_store=":memory:") as visma:
         other = visma.company(OTHER)
         job = await visma.jobs.submit(visma.company(site.sim.tenant_id).customer.get("10000"))
