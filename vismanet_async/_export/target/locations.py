@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from vismanet_async._arguments import expect
+from vismanet_async._arguments import expect, is_url
 from vismanet_async._export.target.conditional import (
     ConditionFailed,
     Unfinished,
@@ -38,9 +38,8 @@ from vismanet_async.errors import TargetNotWritable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["PATTERN", "Location", "RemotePath", "is_url", "join", "parse_location", "size_of"]
+__all__ = ["PATTERN", "Location", "RemotePath", "join", "parse_location", "size_of"]
 
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """Two letters at least: C:/ is a drive. A `Path` has one slash left."""
 PATTERN: Final = re.compile(r"[*?\[]")
 """What makes a pattern of a path where patterns are taken; a folder's name may hold it as well."""
@@ -223,11 +222,6 @@ def size_of(location: Location) -> int | None:
     if isinstance(location, RemotePath):
         return location.size()
     return location.stat().st_size if location.is_file() else None
-
-
-def is_url(text: str) -> bool:
-    """Return whether a text is a URL of a store rather than a path."""
-    return bool(_URL.match(text))
 
 
 def parse_location(given: str | os.PathLike[str] | RemotePath, options: Mapping[str, Any] | None = None) -> Location:
