@@ -103,9 +103,10 @@ async def _load(task: Task) -> dict[str, str]:
     if task.jobs:
         clock = {"clock": FastClock(base=task.base), "job_store": task.jobs, "timeout_seconds": PATIENCE_SECONDS}
     if task.ahead_seconds:
-        clock = {"clock": FastClock(1.0, ahead_seconds=task.ahead_seconds)}
+        # a row that was under way is looked up once it cannot come any more, which is minutes later
+        clock = {"clock": FastClock(ahead_seconds=task.ahead_seconds), "timeout_seconds": PATIENCE_SECONDS}
     async with VismaNet(token, base_url=task.base_url, concurrency=2, **clock) as visma:
-        if task.jobs:
+        if clock:
             patient(visma)
         if task.upserts:
             bodies = [{"number": key, "override_number_series": True, "name": f"new {key}"} for key in task.keys]
