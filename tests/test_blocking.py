@@ -197,6 +197,38 @@ def test_the_interpreter_ends_with_it_open() -> None:
     assert program("print('made')") == "made\n"
 
 
+def test_an_interrupt_while_a_call_is_handed_over_ends_it_too() -> None:
+    assert (
+        program("""
+        started = threading.Event()
+        hand_over = run._portal.start_task_soon
+
+        async def for_ever():
+            started.set()
+            try:
+                await anyio.sleep_forever()
+            except BaseException as error:
+                error.add_note("it may have been executed")
+                raise
+            finally:
+                print("ended")
+
+        def interrupted(make):
+            run._portal.start_task_soon = hand_over
+            hand_over(make)
+            started.wait()
+            raise KeyboardInterrupt
+
+        run._portal.start_task_soon = interrupted
+        try:
+            run(for_ever())
+        except KeyboardInterrupt as error:
+            print("interrupted:", *error.__notes__)
+    """)
+        == "ended\ninterrupted: it may have been executed\n"
+    )
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
 def test_an_interrupt_ends_the_call_first() -> None:
     assert (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import weakref
@@ -33,6 +34,10 @@ class _Running(Generic[T]):
     """What runs in the other thread."""
 
     future: Future[T] | None = None
+    task: asyncio.Task[Any] | None = None
+    """Its task, from the moment on that it runs."""
+    abandoned: bool = False
+    """Nobody waits for it any more: it need not begin."""
     ended: threading.Event = attrs.field(factory=threading.Event)
     notes: list[str] = attrs.field(factory=list)
     """What its end said beside the error, such as that a write may have been executed."""
@@ -53,7 +58,12 @@ class _Running(Generic[T]):
 
     def cancel(self) -> None:
         """Cancel it and wait until it has ended; its future is done before that."""
-        if self.future is not None and self.future.cancel():
+        self.abandoned = True
+        if self.future is not None:
+            if self.future.cancel():
+                self.ended.wait()
+        elif self.task is not None and not self.ended.is_set():  # Ctrl-C came while it was handed over
+            self.task.get_loop().call_soon_threadsafe(self.task.cancel)
             self.ended.wait()
 
 
@@ -191,8 +201,9 @@ class Blocking:
 
     def _start(self, running: _Running[T], make: Callable[[], Awaitable[T]]) -> None:
         async def tracked() -> T:
+            running.task = asyncio.current_task()
             try:
-                return await make()
+                return cast("T", None) if running.abandoned else await make()
             except BaseException as error:
                 if not isinstance(error, Exception | anyio.get_cancelled_exc_class()):
                     running.leaving = error
