@@ -181,6 +181,17 @@ def program(code: str) -> str:
         from vismanet_async import Blocking, StaticToken, VismaNet
 
         run = Blocking(VismaNet(StaticToken("secret"), base_url="http://127.0.0.1:9"))
+        started = threading.Event()
+
+        async def for_ever():
+            started.set()
+            try:
+                await anyio.sleep_forever()
+            except BaseException as error:
+                error.add_note("it may have been executed")
+                raise
+            finally:
+                print("ended")
     """
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(head) + textwrap.dedent(code)],
@@ -200,18 +211,7 @@ def test_the_interpreter_ends_with_it_open() -> None:
 def test_an_interrupt_while_a_call_is_handed_over_ends_it_too() -> None:
     assert (
         program("""
-        started = threading.Event()
         hand_over = run._portal.start_task_soon
-
-        async def for_ever():
-            started.set()
-            try:
-                await anyio.sleep_forever()
-            except BaseException as error:
-                error.add_note("it may have been executed")
-                raise
-            finally:
-                print("ended")
 
         def interrupted(make):
             run._portal.start_task_soon = hand_over
@@ -233,18 +233,6 @@ def test_an_interrupt_while_a_call_is_handed_over_ends_it_too() -> None:
 def test_an_interrupt_ends_the_call_first() -> None:
     assert (
         program("""
-        started = threading.Event()
-
-        async def for_ever():
-            started.set()
-            try:
-                await anyio.sleep_forever()
-            except BaseException as error:
-                error.add_note("it may have been executed")
-                raise
-            finally:
-                print("ended")
-
         def interrupt():
             started.wait()
             # in the wait itself: a signal while Python's own locks are taken may leave one of them taken

@@ -13,6 +13,7 @@ import pytest
 
 from tests.jobs.bench import Bench, opened
 from tests.support.clock import ServerClock, VirtualClock
+from vismanet_async import StaticToken, VismaNet
 from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.page_jobs import name_of
 from vismanet_async.errors import IncompleteListing, NotFound, RequestRefused, ResponseLost, ServerError
@@ -416,6 +417,9 @@ async def test_a_handle_needs_the_same_list(bench: Bench, sim: Simulator) -> Non
     ):
         with pytest.raises(RequestRefused, match="not the first page of"):
             _ = await bench.manager.get(job.id, operation=other)
+    async with VismaNet(StaticToken("other"), base_url=sim.base_url) as visma:
+        with pytest.raises(RequestRefused, match="Customer_GetAll is a call of another client"):
+            _ = await bench.manager.get(job.id, operation=visma.customer.list(page_size=SIZE))
     page = await (await bench.manager.get(job.id))
     assert len(page) == SIZE, "without the list it is the job of its first page"
     assert len(sim.background) == 1

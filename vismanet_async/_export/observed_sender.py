@@ -2,56 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vismanet_async._export.events import RequestEnded
+from vismanet_async._export.forwarding_sender import ForwardingSender
 from vismanet_async.errors import VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from contextlib import AbstractAsyncContextManager
 
-    from vismanet_async._http.message import Request, Response, Sender, StreamedResponse
+    from vismanet_async._http.message import Request, Response
     from vismanet_async.errors import Attempt
 
 __all__ = ["ObservedSender"]
 
 
-class ObservedSender:
+class ObservedSender(ForwardingSender):
     """Sends the requests of one list through its sender, and emits how each ended."""
 
     def __init__(
-        self,
-        sender: Sender,
-        resource: str,
-        *,
-        seconds: Callable[[], float],
-        emit: Callable[[RequestEnded], Awaitable[None]],
+        self, resource: str, *, seconds: Callable[[], float], emit: Callable[[RequestEnded], Awaitable[None]]
     ) -> None:
-        self._sender = sender
         self._resource = resource
         self._seconds = seconds
         self._emit = emit
-
-    @property
-    def limiter(self) -> Any:
-        """How many requests may be in flight: the listing asks its sender."""
-        return getattr(self._sender, "limiter", None)
 
     async def send(self, request: Request) -> Response:
         """Send a request, and emit how it ended before the response is returned."""
         began = self._seconds()
         try:
-            response = await self._sender.send(request)
+            response = await super().send(request)
         except VismaNetError as error:
             await self._emit(self._ended(began, tuple(error.attempts), error=type(error).__name__))
             raise
         await self._emit(self._ended(began, response.attempts, size=len(response.content)))
         return response
-
-    def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Stream through the sender without an event; lists are not streamed."""
-        return self._sender.stream(request)
 
     def _ended(
         self, began: float, attempts: tuple[Attempt, ...], *, size: int = 0, error: str | None = None

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
 
 from vismanet_async._export.checkpoint import RequestKey
+from vismanet_async._export.forwarding_sender import ForwardingSender
 from vismanet_async._http.answer import page_text
 from vismanet_async._http.message import Response, no_headers
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
     import anyio
 
     from vismanet_async._export.checkpoint import Answers, Journal, NoJournal
-    from vismanet_async._http.message import Request, Sender, StreamedResponse
+    from vismanet_async._http.message import Request
     from vismanet_async._paging.delivery import Delivery
 
 __all__ = ["ReplayingSender"]
@@ -27,14 +26,13 @@ _MOST_WAITING: Final = 32
 """More than a listing has between its answers and our sink; what waits longer will not be written."""
 
 
-class ReplayingSender:
+class ReplayingSender(ForwardingSender):
     """Answers requests of one listing from an earlier run where it can, else sends them; journals every answer."""
 
     def __init__(self, answers: Answers, journal: Journal | NoJournal, *, threads: anyio.CapacityLimiter) -> None:
         self._answers = answers
         self._journal = journal
         self._threads = threads
-        self._sender: Sender
         self._asked: Counter[str] = Counter()
         self._shapes: set[str] = set()
         self._waiting: dict[RequestKey, tuple[str, bytes | bytearray]] = {}
@@ -43,16 +41,6 @@ class ReplayingSender:
         """Of those, the first of each query shape: it may be a probe for the total, whose rows are never written."""
         self.all_known = True
         """Whether the earlier run had an answer to every request so far."""
-
-    def wrap(self, sender: Sender) -> ReplayingSender:
-        """Return this sender, which from now on sends by another one."""
-        self._sender = sender
-        return self
-
-    @property
-    def limiter(self) -> Any:
-        """The limit of requests in flight, which the listing asks its sender for."""
-        return getattr(self._sender, "limiter", None)
 
     async def send(self, request: Request) -> Response:
         """Return a known answer, else the server's."""
@@ -65,16 +53,12 @@ class ReplayingSender:
         known = self._answers.get(key) if self.all_known else None
         if known is None:
             self.all_known = False
-            response = await self._sender.send(request)
+            response = await super().send(request)
         else:
             body = await to_thread.run_sync(known.body, limiter=self._threads)
             response = Response(status=200, headers=no_headers(), body=body)
         await self._record(key, shape, page, page_text(response.headers, response.content))
         return response
-
-    def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Stream from the server; streams are not journaled."""
-        return self._sender.stream(request)
 
     async def _record(self, key: RequestKey, shape: str, page: str, body: bytes | bytearray) -> None:
         if shape not in self._shapes:

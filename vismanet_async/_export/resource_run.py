@@ -232,7 +232,7 @@ class ResourceRun:
         sweep = KeySweep(
             name=self.name,
             listing=self.whole.with_sender(
-                lambda sender: replay.wrap(BudgetedSender(self._observed(sender), deletions.max_requests)),
+                lambda sender: replay.wrap(BudgetedSender(deletions.max_requests).wrap(self._observed(sender))),
                 clock=FrozenClock(self.context.clock, checkpoint.started_at),
             ),
             replay=replay,
@@ -289,7 +289,7 @@ class ResourceRun:
         context = self.context
         if context.events is None:  # without a reader of events, nothing is measured
             return sender
-        return ObservedSender(sender, self.name, seconds=context.seconds, emit=context.emit)
+        return ObservedSender(self.name, seconds=context.seconds, emit=context.emit).wrap(sender)
 
     def _delta_tracker(self, server: ServerClock) -> DeltaTracker | None:
         plan = self.context.plan

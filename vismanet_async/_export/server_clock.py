@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from vismanet_async._export.forwarding_sender import ForwardingSender
 from vismanet_async._http.rate_limit import http_date
 from vismanet_async._paging.guarantee import boundary_by
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
-    from vismanet_async._http.message import Request, Response, Sender, StreamedResponse
+    from vismanet_async._http.message import Request, Response
 
 __all__ = ["ServerClock"]
 
 
-class ServerClock:
+class ServerClock(ForwardingSender):
     """Sends by another sender, and notes what the `Date` of the answers says of the edge.
 
     Args:
@@ -25,25 +24,10 @@ class ServerClock:
     def __init__(self, edge: str) -> None:
         self.edge = edge
         """The same by the clock that is furthest behind so far: no change since then is stamped earlier."""
-        self._sender: Sender
-
-    def wrap(self, sender: Sender) -> ServerClock:
-        """Return this sender, which from now on sends by another one."""
-        self._sender = sender
-        return self
-
-    @property
-    def limiter(self) -> Any:
-        """The limit of requests in flight, which the listing asks its sender for."""
-        return getattr(self._sender, "limiter", None)
 
     async def send(self, request: Request) -> Response:
         """Return the answer."""
-        response = await self._sender.send(request)
+        response = await super().send(request)
         if (made_at := http_date(response.headers.get("Date"))) is not None:
             self.edge = boundary_by(made_at, self.edge) or self.edge
         return response
-
-    def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Stream through the sender; lists are not streamed."""
-        return self._sender.stream(request)

@@ -16,13 +16,13 @@ import msgspec
 
 from vismanet_async._api.registry import method_facts
 from vismanet_async._export.deletions import identity_of, is_due, no_sweep
+from vismanet_async._export.forwarding_sender import ForwardingSender
 from vismanet_async._export.key_index import write_side_file
 from vismanet_async._export.target.local import DELETED_NAME
 from vismanet_async._export.target.manifest import Part, Sweep
 from vismanet_async.errors import IncompleteListing, UnexpectedResponse
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     from vismanet_async._export.checkpoint import Checkpoint, Journal, NoJournal
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vismanet_async._export.replay import ReplayingSender
     from vismanet_async._export.resource_run import RunContext
     from vismanet_async._export.target.manifest import ResourceEntry
-    from vismanet_async._http.message import Request, Response, Sender, StreamedResponse
+    from vismanet_async._http.message import Request, Response
     from vismanet_async._paging.delivery import Delivery
     from vismanet_async._paging.listing import Listing
 
@@ -55,30 +55,20 @@ class BudgetSpent(Exception):
     """The sweep may send no more requests."""
 
 
-class BudgetedSender:
+class BudgetedSender(ForwardingSender):
     """Sends so many requests and no more, and counts them."""
 
-    def __init__(self, sender: Sender, most: int | None) -> None:
-        self._sender = sender
+    def __init__(self, most: int | None) -> None:
         self._most = most
         self.sent = 0
         """Requests so far."""
-
-    @property
-    def limiter(self) -> Any:
-        """The limit of requests in flight, which the listing asks its sender for."""
-        return getattr(self._sender, "limiter", None)
 
     async def send(self, request: Request) -> Response:
         """Return the answer, or raise `BudgetSpent`."""
         if self._most is not None and self.sent >= self._most:
             raise BudgetSpent
         self.sent += 1
-        return await self._sender.send(request)
-
-    def stream(self, request: Request) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Stream from the server; listings do not."""
-        return self._sender.stream(request)
+        return await super().send(request)
 
 
 @attrs.frozen(kw_only=True)
@@ -187,18 +177,12 @@ async def count_if_told(listing: Listing[Any]) -> tuple[int | None, int]:
 
     Errors: those of the listing, also where its sender raises `BudgetSpent`.
     """
-    counting: list[BudgetedSender] = []
-
-    def counted(sender: Sender) -> BudgetedSender:
-        counting.append(BudgetedSender(sender, None))
-        return counting[0]
-
-    asking = listing.with_sender(counted)
+    counting = BudgetedSender(None)
     try:
-        total = await asking.count()
+        total = await listing.with_sender(counting.wrap).count()
     except (UnexpectedResponse, IncompleteListing):  # it has no total: only a sweep can tell
         total = None
-    return total, counting[0].sent
+    return total, counting.sent
 
 
 def _tombstone(key: bytes, *, identity: tuple[str, ...], noticed: str) -> bytes:

@@ -143,19 +143,18 @@ class JobHandles:
 
     async def submit(self, operation: Operation[T] | Listing[T], submission: Submission) -> Job[T] | ListJob[T]:
         """Submit a call, or the first page of a list; raises as `JobManager.submit`."""
+        submission.refuse_other_client(operation)
         if isinstance(operation, Listing):
             job = submit_list(operation, submission, alive=self._alive, locks=self._page_locks)
             await job.open()
             return job
-        submission.own(operation.sender)
         submitted = await submission.submit(operation)
         submitted.raise_failure(operation.decode)
         return Job(self._manager, submitted.record.id, operation.decode)
 
     async def submit_many(self, operations: Sequence[Operation[T]], submission: Submission) -> list[Job[T]]:
         """Submit calls; return a handle for each, in order. Raises as `JobManager.submit_many`."""
-        for operation in operations:
-            submission.own(operation.sender)
+        submission.refuse_other_client(*operations)
         pairs = zip(await submit_batch(submission, operations), operations, strict=True)
         return [Job(self._manager, submitted.record.id, operation.decode) for submitted, operation in pairs]
 
@@ -169,12 +168,13 @@ class JobHandles:
         """Return the handle of a stored job; the operation is as in `JobManager.get`.
 
         Raises:
-            RequestRefused: the job is not the first page of that list.
+            RequestRefused: the job is not the first page of that list, or the list is one of another client.
         """
         if isinstance(operation, Listing):
             submission = self._submission(
                 reference=record.reference, notify=record.notify, deadline_seconds=record.deadline_seconds
             )
+            submission.refuse_other_client(operation)
             return find_list(operation, record, submission, alive=self._alive, locks=self._page_locks)
         return Job(self._manager, record.id, self._decoder_of(record) if operation is None else operation.decode)
 

@@ -167,7 +167,7 @@ def _opened(
     listing: Listing[T], own_id: str, submission: Submission, began_at: datetime, shared: Mapping[str, Any]
 ) -> ListJob[T]:
     """Return a handle whose reads divide the list at one moment, so that all of them send the same requests."""
-    reads = listing.with_sender(submission.own, clock=FrozenClock(submission.jobs.clock, began_at))
+    reads = listing.with_sender(lambda sender: sender, clock=FrozenClock(submission.jobs.clock, began_at))
     return ListJob(
         reads,
         lambda opening: PageJobs(

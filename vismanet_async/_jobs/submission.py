@@ -24,13 +24,14 @@ from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.core.transitions import advance
 from vismanet_async._jobs.course import Course, Step, Submitted
 from vismanet_async._jobs.store import LeaseLost, StoreNotUsable
+from vismanet_async._operation import refuse_other_client
 from vismanet_async.errors import RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
-    from vismanet_async._http.message import Request, Sender
+    from vismanet_async._http.message import Request
     from vismanet_async._jobs.background_api import Submitter
     from vismanet_async._jobs.concluding import Conclusions
     from vismanet_async._jobs.core.records import JobResult
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from vismanet_async._jobs.leased_jobs import LeasedJobs
     from vismanet_async._jobs.store import Leased
     from vismanet_async._operation import Operation
+    from vismanet_async._paging.listing import Listing
 
 __all__ = ["Submission", "SubmitOptions"]
 
@@ -86,19 +88,16 @@ class Submission:
             )
         return header
 
-    def own(self, sender: Sender) -> Sender:
-        """Return what a call was made with.
+    def refuse_other_client(self, *calls: Operation[Any] | Listing[Any]) -> None:
+        """Refuse calls of another client: their jobs would run in the company of this one.
 
         Raises:
-            RequestRefused: by another client: its job would run in the company of this one.
+            RequestRefused: one of them is; nothing was sent.
         """
-        known = self.submitter.sender
-        if known is not None and known is not sender:
-            raise RequestRefused(
-                "operation is a call of another client, and would run in the company of this one. Submit it with the "
-                "jobs of the client that made it; nothing was sent."
-            )
-        return sender
+        if (sender := self.submitter.sender) is None:
+            return
+        for call in calls:
+            refuse_other_client(call, sender, what=f"{call.spec.id} is a call")
 
     async def submit(
         self,
@@ -219,7 +218,10 @@ class Submission:
 
     def _intent(self, request: Request, own_id: str, *, key: str | None, at: datetime | None, waits: bool) -> JobRecord:
         now, seconds = at or self.jobs.clock.utc_now(), self.deadline_seconds
-        bounded = seconds is not None and seconds < _NONE_FROM.total_seconds()
+        if seconds is None or seconds >= _NONE_FROM.total_seconds():
+            deadline_at = None
+        else:
+            deadline_at = now + timedelta(seconds=seconds)
         return JobRecord(
             id=own_id,
             company=self.jobs.company,
@@ -235,7 +237,7 @@ class Submission:
             reference=self.reference,
             notify=self.notify,
             created_at=now,
-            deadline_at=now + timedelta(seconds=seconds or 0) if bounded else None,
+            deadline_at=deadline_at,
             # sent at once unless it has to wait: for predecessors, or for its caller to write something down
             sending_at=now if key is None and not waits else None,
         )

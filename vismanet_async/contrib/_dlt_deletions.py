@@ -138,7 +138,7 @@ class TableSweep:
         most, total, asked, restored = self.deletions.max_requests, None, 0, 0
         # one budget for the count and the sweep; less than proven shows nothing
         listing = self.listing.with_options(completeness="prove", allow_uncertain=False)
-        listing = listing.with_sender(lambda sender: BudgetedSender(sender, most))
+        listing = listing.with_sender(BudgetedSender(most).wrap)
         try:
             # a list that does not page is read whole to be counted: the sweep takes no more
             if self.facts["style"] != "unpaged" and not is_due(self.deletions, swept_at=last, now=self.now):
