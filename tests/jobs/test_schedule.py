@@ -77,13 +77,26 @@ def test_polls_are_kept_for_the_jobs_to_come() -> None:
 def test_many_at_once_do_not_foretell_as_many_more() -> None:
     arrivals = Arrivals()
     assert arrivals.per_second(0.0) == 0.0
-    for _ in range(500):
-        arrivals.add(3.0)
-    assert arrivals.per_second(20.0) == 0.0
-    for second in range(3, 603, 10):
+    for tenth in range(600):
+        arrivals.add(tenth / 10)
+    assert arrivals.per_second(75.0) == 0.0
+    for second in range(60, 900, 5):
         arrivals.add(float(second))
-    assert arrivals.per_second(603.0) == pytest.approx(0.1, rel=0.1)
-    assert arrivals.per_second(603.0 + 900.0) == 0.0
+    assert arrivals.per_second(900.0) == pytest.approx(0.2)
+    assert arrivals.per_second(900.0 + 930.0) == 0.0
+
+
+def test_a_burst_has_the_whole_budget() -> None:
+    """1,000 jobs of some seconds in one minute: as many polls as the budget has are as good as any schedule."""
+    randomness = random.Random(1)
+    works = [
+        Work(key=str(index), submitted_at=randomness.uniform(0, 60), seconds=8 * math.exp(randomness.gauss(0, 0.8)))
+        for index in range(1000)
+    ]
+    outcome = run(works, randomness=randomness, quota=5000)
+    polls_per_second = 0.5 * 5000 / 3600
+    assert outcome.polls_per_job < 1.1
+    assert outcome.mean_delay < 1.25 * len(works) / 2 / polls_per_second
 
 
 def test_the_weight_of_a_life_is_that_of_its_ages() -> None:
@@ -336,7 +349,7 @@ def test_demand_is_that_of_the_open_jobs_or_of_those_to_come() -> None:
     for key in "abc":
         demand.weigh(key, 0.0)
     assert demand.total(0.0) == 0.0, "rounding leaves nothing"
-    for second in range(60):
+    for second in range(300):
         demand.arrivals["x"].add(float(second))
     assert demand.total(4.0) == 0.0, "a forecast is reused for a while"
-    assert demand.total(60.0) > 0.0
+    assert demand.total(120.0) > 0.0
