@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.synchronize import Event
 
+    from vismanet_async._bulk.rows import RowResult
+
 __all__ = ["LEASE_SECONDS", "Task", "work"]
 
 LEASE_SECONDS = 3_000.0
@@ -52,7 +54,7 @@ class Task:
     """How much later than now it runs, by its own clock: leases of others have run out then."""
     dies_at: int = 0
     told_to: str = ""
-    """Write the number of steps and each row's outcome into this file at the end."""
+    """Write the number of steps, each row's outcome and the errors into this file at the end."""
 
 
 class Steps:
@@ -92,12 +94,14 @@ def work(task: Task, begun: Event) -> None:
     # longer than the test takes: a process that lives keeps its rows however slow the machine is
     SharedJournal.__init__.__kwdefaults__["lease_seconds"] = LEASE_SECONDS  # type: ignore[index]  # it has some
     begun.set()
-    outcomes = anyio.run(_load, task)
+    results = anyio.run(_load, task)
     if task.told_to:
-        Path(task.told_to).write_text(json.dumps([steps.count, outcomes]))
+        outcomes = {result.key: result.outcome for result in results}
+        errors = {result.key: str(result.error) for result in results if result.error is not None}
+        Path(task.told_to).write_text(json.dumps([steps.count, outcomes, errors]))
 
 
-async def _load(task: Task) -> dict[str, str]:
+async def _load(task: Task) -> list[RowResult]:
     token = StaticToken(task.token, tenant_id=COMPANY)
     clock: dict[str, Any] = {}
     if task.jobs:
@@ -111,7 +115,7 @@ async def _load(task: Task) -> dict[str, str]:
         if task.upserts:
             bodies = [{"number": key, "override_number_series": True, "name": f"new {key}"} for key in task.keys]
             upsert = visma.bulk.upsert("customer", bodies, key="number", journal=task.journal, settle_seconds=0)
-            return {result.key: result.outcome async for result in upsert}
+            return [result async for result in upsert]
         rows = (Row(key, visma.customer.create({"name": key})) for key in task.keys)
         run = visma.bulk.run(
             rows,
@@ -120,4 +124,4 @@ async def _load(task: Task) -> dict[str, str]:
             settle_seconds=0,
             via="background" if task.jobs else "request",
         )
-        return {result.key: result.outcome async for result in run}
+        return [result async for result in run]

@@ -98,7 +98,7 @@ class Load:
     def finish(self, *, lost_submissions: bool = False, **more: Any) -> int:
         """Run it to its end, and compare what it says with what happened; the number of steps."""
         assert ended(self.start(told_to=str(self.told), **more)) == 0
-        steps, outcomes = json.loads(self.told.read_text())
+        steps, outcomes, errors = json.loads(self.told.read_text())
         times = executed(self.simulator)
         assert set(outcomes) == set(self.keys), "a row was forgotten"
         for key in self.keys:
@@ -108,15 +108,15 @@ class Load:
         if more.get("finds", self.finds):
             self.unknown = list(outcomes.values()).count("unknown")
             # a submission cut off on its way may wait in the queue, so that nobody can tell for a day
-            assert set(outcomes.values()) <= ({"done", "unknown"} if lost_submissions else {"done"})
+            assert set(outcomes.values()) <= ({"done", "unknown"} if lost_submissions else {"done"}), errors
         return int(steps)
 
     def finish_upsert(self) -> int:
         """The same for an upsert of rows that `_prepare` has prepared."""
         assert ended(self.start(told_to=str(self.told), upserts=True)) == 0
-        steps, outcomes = json.loads(self.told.read_text())
+        steps, outcomes, errors = json.loads(self.told.read_text())
         assert set(outcomes) == set(self.keys), "a row was forgotten"
-        assert set(outcomes.values()) <= {"created", "updated", "unchanged"}
+        assert set(outcomes.values()) <= {"created", "updated", "unchanged"}, errors
         written: Counter[str] = Counter()
         for each in self.simulator.ledger.matching(succeeded=True):
             body = json.loads(each.body)
@@ -208,6 +208,7 @@ async def _prepare(simulator: Simulator, existing: tuple[str, ...]) -> None:
             await visma.customer.create({"number": key, "override_number_series": True, "name": name})
 
 
+@pytest.mark.timeout(max(900, 6 * KILLS))
 def test_killed_at_any_moment_while_answers_get_lost(simulator: Simulator, tmp_path: Path) -> None:
     chance = Random("bulk kills")
     faults = simulator.faults

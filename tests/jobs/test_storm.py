@@ -57,6 +57,7 @@ async def test_killed_at_random_every_job_is_settled_once(database: str, nursery
     kills, ended = 0, Counter[int]()
     async with scene(database, nursery, speed=SPEED, lease_seconds=60, documents=9_000 if STORM_SECONDS else 200) as on:
         on.simulator.background.delay_seconds, on.simulator.background.run_seconds = (0.0, 20.0), (0.5, 60.0)
+        on.simulator.webhooks.attempts = 8  # where the machine is busy, the store takes no hint for a while
         await note_every_end(database)
         processes = [start(on, place) for place in range(PROCESSES)]
         over = time.monotonic() + STORM_SECONDS
@@ -75,6 +76,7 @@ async def test_killed_at_random_every_job_is_settled_once(database: str, nursery
             tasks.cancel_scope.cancel()
         for process in processes:
             await process.kill()
+        await on.webhooks_are_in()
         await settle_the_rest(on)
         assert set(ended) <= {0}, ended
         found, takeovers = await compare(on, database), await count_takeovers(database)

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from vismanet_async._paging.key_scanner import KeyScanner
 from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, row_digest, stamp_of, stamp_text
 from vismanet_async._paging.page_formats import PageFormatError
 from vismanet_async._paging.row_scanner import Rows
@@ -270,3 +271,14 @@ def test_rows_with_half_a_pair_have_digests_that_tell_them_apart() -> None:
     assert row_digest(half) != row_digest(half.replace(rb"\ud800", rb"\ud801"))
     with pytest.raises(msgspec.DecodeError):
         row_digest(b'{"id":')
+
+
+def test_rows_that_are_never_alike_are_not_searched_page_after_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list whose rows differ in their layout: to look for one first makes every page dearer than to parse it."""
+    searched: list[Rows] = []
+    monkeypatch.setattr(KeyScanner, "read", lambda _, rows: searched.append(rows))
+    reader = KeyReader(RowKeys(("number",)))
+    for page in range(6):
+        rows = as_rows([b'{"number":%d,"a":{}}' % page, b'{"a":{},"number":%d}' % (page + 10)])
+        assert list(reader.read(rows).names) == [b"%d" % page, b"%d" % (page + 10)]
+    assert len(searched) == 2

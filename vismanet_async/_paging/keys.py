@@ -13,7 +13,7 @@ import attrs
 import msgspec
 
 from vismanet_async._codec.halves import with_whole_pairs
-from vismanet_async._paging.key_scanner import KeyScanner
+from vismanet_async._paging.key_scanner import KeyScanner, Read
 from vismanet_async._paging.page_formats import PageFormatError
 from vismanet_async._paging.row_scanner import RawRow, Rows
 
@@ -57,6 +57,8 @@ def stamp_text(stamp: int) -> str:
     return (datetime.fromordinal(days) + timedelta(seconds=seconds)).isoformat()
 
 
+_MISSES_IN_A_ROW: Final = 2
+"""Pages whose keys the scanner could not read, after which all are parsed: rows of this list differ in their layout."""
 _FIRST_CHANGE: Final = stamp_of("1900-01-01")
 """Systems write 0001-01-01 where they know no time."""
 
@@ -141,6 +143,7 @@ class KeyReader:
         self._whole = msgspec.json.Decoder(dict[str, msgspec.Raw])
         plain = all(len(path) == 1 for path in self._paths)
         self._scanner = KeyScanner(keys.identity, keys.modified) if self._paths and plain else None
+        self._misses = 0
 
     def read(self, rows: Sequence[RawRow], *, versions: bool = True) -> PageKeys:
         """Read the keys of a page.
@@ -152,8 +155,7 @@ class KeyReader:
         Raises:
             PageFormatError: a row lacks an identity field, so that it cannot be told from another.
         """
-        quick = self._scanner.read(rows) if self._scanner and isinstance(rows, Rows) else None
-        if quick is not None:
+        if (quick := self._scanned(rows)) is not None:
             return PageKeys(_spelt_alike(quick.names), _latest(quick.times), versions, quick.times)
         if not self._paths and all(bytes(row)[:1] == b'"' for row in rows):
             return PageKeys([bytes(row) for row in rows], versions=False)  # plain text is its own name
@@ -171,6 +173,15 @@ class KeyReader:
         if rows and self._scanner:
             self._scanner.learn(bytes(rows[0]))
         return PageKeys(_spelt_alike(names), _latest(times), versions, times)
+
+    def _scanned(self, rows: Sequence[RawRow]) -> Read | None:
+        if self._scanner is None or not isinstance(rows, Rows):
+            return None
+        quick = self._scanner.read(rows)
+        self._misses = 0 if quick is not None else self._misses + 1
+        if self._misses == _MISSES_IN_A_ROW:
+            self._scanner = None
+        return quick
 
     def _names(self, rows: Sequence[RawRow], heads: Sequence[Any]) -> list[bytes]:
         if len(self._paths) == 1 and len(self._paths[0]) == 1:  # a fast path for the common case
