@@ -5,7 +5,6 @@ import errno
 import os
 import subprocess
 import sys
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -277,19 +276,21 @@ def test_a_file_system_without_links_leaves_the_names_that_were_free(
         assert files(tmp_path) == sorted([MANIFEST_NAME, *(part.file for part in manifest.resources["customer"].parts)])
 
 
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="this system has no files without a name")
 def test_proving_that_it_can_be_written_leaves_nothing_that_has_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "customer").mkdir()
     seen: list[list[str]] = []
-    real = tempfile.TemporaryFile
+    real = os.open
 
-    def probe(**options: Any) -> Any:
-        file = real(**options)
-        seen.append(files(tmp_path))
-        return file
+    def probe(path: Any, flags: int, mode: int = 0o777, **options: Any) -> int:
+        descriptor = real(path, flags, mode, **options)
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            seen.append(files(tmp_path))
+        return descriptor
 
-    monkeypatch.setattr(tempfile, "TemporaryFile", probe)
+    monkeypatch.setattr(os, "open", probe)
     Target.open(tmp_path, ["customer"]).close()
     assert seen == [[".export.lock"]] * 2
     assert files(tmp_path) == []
@@ -337,3 +338,16 @@ def test_what_a_kill_leaves_of_a_staging_area_is_known_as_ours(
     assert target.work.exists() == (survives < 8)
     target.close(keep_work=True)
     Target.open(tmp_path, ["customer"]).close()  # refused if it is not ours
+
+
+def test_what_the_probe_of_a_killed_run_has_left_is_removed_and_no_file_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)  # a network's file system, or another system
+    probes = [folder / ".export.probe" for folder in (tmp_path, tmp_path / "customer")]
+    probes[1].parent.mkdir()
+    probes[0].touch()
+    probes[1].write_text("somebody's")
+    Target.open(tmp_path, ["customer"]).close()
+    assert not probes[0].exists()
+    assert probes[1].read_text() == "somebody's"

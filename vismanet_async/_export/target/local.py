@@ -24,7 +24,6 @@ import contextlib
 import logging
 import os
 import shutil
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
@@ -57,6 +56,7 @@ __all__ = [
 
 WORK_NAME: Final = ".export"
 LOCK_NAME: Final = ".export.lock"
+_PROBE_NAME: Final = ".export.probe"
 OVERLAP_NAME: Final = "_overlap"
 """Beside the resources' folders, so that those hold nothing but parts; no resource's name begins like this."""
 KEYS_NAME: Final = "_keys"
@@ -294,10 +294,19 @@ def _make(path: Path, made: list[Path]) -> None:
 
 
 def _prove_writable(directory: Path) -> None:
+    """Make a file and remove it: without a name where the system can do that, so that a killed run leaves nothing.
+
+    Else the next run removes it by its name: `tempfile` would make up another one each time.
+    """
+    if hasattr(os, "O_TMPFILE"):  # Linux, and there most file systems
+        with contextlib.suppress(OSError):
+            os.close(os.open(directory, os.O_TMPFILE | os.O_WRONLY))
+            return
+    probe = directory / _PROBE_NAME
     try:
-        # nameless where the system can do that: a killed run leaves nothing behind
-        with tempfile.TemporaryFile(dir=directory):
-            pass
+        probe.touch()
+        if not probe.stat().st_size:  # ours are empty
+            probe.unlink()
     except OSError as error:
-        error.filename = str(directory)  # a temporary name would mean nothing to the reader
+        error.filename = str(directory)  # the probe's name would mean nothing to the reader
         raise
