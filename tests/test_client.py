@@ -541,3 +541,10 @@ async def test_a_client_begins_with_the_share_of_its_settings() -> None:
         assert visma.jobs.poll_share == 0.1
     with pytest.raises(SettingsError, match="poll_share"):
         VismaNet.from_settings(settings, poll_share=2)
+
+
+def test_another_loop_than_that_of_asyncio_is_told() -> None:
+    """As trio runs it: without a loop of asyncio in the thread."""
+    entering = VismaNet(StaticToken("token", tenant_id="t")).__aenter__()
+    with pytest.raises(RuntimeError, match=r"VismaNet runs on asyncio, .* Nothing was sent"):
+        entering.send(None)

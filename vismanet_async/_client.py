@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -188,6 +189,13 @@ class VismaNet(Resources):
         return sibling
 
     async def __aenter__(self) -> Self:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError as error:
+            raise RuntimeError(
+                "VismaNet runs on asyncio, and no loop of asyncio runs here (trio?): start it with asyncio.run, or "
+                "call it through Blocking in a thread. Nothing was sent."
+            ) from error
         return self
 
     async def __aexit__(

@@ -143,6 +143,14 @@ async def test_whoever_waits_is_told_although_leases_cannot_be_given_up(away: Aw
 
 
 @memory
+async def test_who_waits_for_a_webhook_is_told_that_it_is_polled_late(away: Away) -> None:
+    async with following(away, Server(status="Started")) as bench:
+        job = await bench.manager.submit(bench.release(PATH), notify="subscription")
+        with pytest.raises(TimeoutError, match="asks for it only after 900 s unless its webhook comes"):
+            await job.wait(timeout_seconds=1)
+
+
+@memory
 async def test_waiting_outlives_an_outage_and_says_what_it_waits_for(
     away: Away, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -90,7 +90,7 @@ def _made() -> dict[Path, str]:
     resource_of = {operation["resource"]: plans.module_of(operation["resource"]) for operation in facts.operations}
     models = shapes.build(facts, resource_of)
     resources = plans.plan(facts, models)
-    code = {f"models/{path}": text for path, text in render_models.render(models).items()}
+    code = {f"models/{path}": text for path, text in render_models.render(models, resources).items()}
     code |= {f"resources/{path}": text for path, text in render_resources.render(resources, models).items()}
     code["webhook_events.py"] = render_events.render(fact_files.API / "catalog")
     made = {fact_files.API / path: text for path, text in _formatted(code).items()}

@@ -55,7 +55,9 @@ async def wait_for_end(
             if own_id not in jobs and (record.state is not State.UNCERTAIN or can_follow(record)):
                 await jobs.take_over([own_id])
             here = own_id in jobs
-            now_for, level = _standing(record, here=here), logging.DEBUG if here else logging.WARNING
+            first_poll_seconds = jobs.schedule.rules.with_webhook_seconds
+            now_for = _standing(record, here=here, first_poll_seconds=first_poll_seconds)
+            level = logging.DEBUG if here else logging.WARNING
         except StoreNotUsable as error:
             if not looked:
                 raise
@@ -73,8 +75,13 @@ async def wait_for_end(
         await jobs.wait_for_news(own_id, at_most_seconds=left)
 
 
-def _standing(record: JobRecord, *, here: bool) -> str:
+def _standing(record: JobRecord, *, here: bool, first_poll_seconds: float) -> str:
     if record.state is State.UNCERTAIN and not here:
         return f"it is uncertain ({record.error}); a webhook that names it ends that, or what you say with `settle`"
-    who = "this process follows it" if here else "another process works on it, or did until its lease ends"
+    if not here:
+        who = "another process works on it, or did until its lease ends"
+    elif record.notify == "subscription":
+        who = f"this process follows it, and asks for it only after {first_poll_seconds:.0f} s unless its webhook comes"
+    else:
+        who = "this process follows it"
     return f"it is {record.state.value}, {who}"

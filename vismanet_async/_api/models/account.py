@@ -28,7 +28,7 @@ __all__ = ["Account", "AccountUpdate"]
 
 @read_model
 class Account(Record):
-    """The API's `AccountDto`."""
+    """Returned by `account.get`; a row of `account.list`. The API's `AccountDto`."""
 
     account_id: Maybe[int] = json_name("accountID")
     account_cd: Maybe[str] = json_name("accountCD")
@@ -57,7 +57,7 @@ class Account(Record):
 
 @write_model
 class AccountUpdate(WriteModel):
-    """The API's `AccountUpdateDto`."""
+    """The body of `account.create` and `account.update`. The API's `AccountUpdateDto`."""
 
     account_cd: Maybe[str] = wrapped("accountCD")
     active: Maybe[bool] = wrapped()

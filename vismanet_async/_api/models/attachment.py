@@ -16,6 +16,6 @@ __all__ = ["AttachmentMetadataUpdate"]
 
 @write_model
 class AttachmentMetadataUpdate(WriteModel):
-    """The API's `AttachmentMetadataUpdateDto`."""
+    """The body of `attachment.update`. The API's `AttachmentMetadataUpdateDto`."""
 
     send_to_autoinvoice: Maybe[bool] = wrapped()

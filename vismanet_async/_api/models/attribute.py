@@ -28,7 +28,7 @@ __all__ = ["Attribute", "AttributeDetail", "AttributeDetailUpdate", "AttributeUp
 
 @read_model
 class AttributeDetail(Model):
-    """The API's `AttributeDetailDto`."""
+    """The type of `Attribute.details`. The API's `AttributeDetailDto`."""
 
     value_id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET
@@ -40,7 +40,7 @@ class AttributeDetail(Model):
 
 @read_model
 class Attribute(Record):
-    """The API's `AttributeDto`."""
+    """Returned by `attribute.get`; a row of `attribute.list`. The API's `AttributeDto`."""
 
     attribute_id: Maybe[str] = json_name("attributeID")
     description: Maybe[str] = UNSET
@@ -57,7 +57,7 @@ class Attribute(Record):
 
 @write_model
 class AttributeDetailUpdate(LineUpdate):
-    """The API's `AttributeDetailUpdateDto`."""
+    """The type of `AttributeUpdate.details`. The API's `AttributeDetailUpdateDto`."""
 
     line_key = None
 
@@ -70,7 +70,7 @@ class AttributeDetailUpdate(LineUpdate):
 
 @write_model
 class AttributeUpdate(WriteModel):
-    """The API's `AttributeUpdateDto`."""
+    """The body of `attribute.create` and `attribute.update`. The API's `AttributeUpdateDto`."""
 
     attribute_id: Maybe[str] = wrapped("attributeID")
     description: Maybe[str] = wrapped()

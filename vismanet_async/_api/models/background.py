@@ -18,7 +18,7 @@ __all__ = ["BackgroundRequestState"]
 
 @read_model
 class BackgroundRequestState(Record):
-    """The API's `BackgroundRequestStateDto`."""
+    """Returned by `background.get`. The API's `BackgroundRequestStateDto`."""
 
     id: Maybe[str] = UNSET
     status: Maybe[str] = UNSET

@@ -17,7 +17,7 @@ __all__ = ["BlobMetadata", "PresignedUrlResponse"]
 
 @read_model
 class BlobMetadata(Record):
-    """The API's `BlobMetadata`."""
+    """Returned by `blob.get_metadata`; the type of `PresignedUrlResponse.metadata`. The API's `BlobMetadata`."""
 
     blob_id: Maybe[str] = UNSET
     blob_name: Maybe[str] = UNSET
@@ -31,7 +31,7 @@ class BlobMetadata(Record):
 
 @read_model
 class PresignedUrlResponse(Record):
-    """The API's `PresignedUrlResponse`."""
+    """Returned by `blob.get_presigned_url`. The API's `PresignedUrlResponse`."""
 
     pre_signed_url: Maybe[str] = UNSET
     metadata: Maybe[BlobMetadata] = UNSET

@@ -22,7 +22,7 @@ __all__ = ["Branch", "BranchCurrency"]
 
 @read_model
 class BranchCurrency(Model):
-    """The API's `CurrencyInBranchDto`."""
+    """The type of `Branch.currency`. The API's `CurrencyInBranchDto`."""
 
     id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET
@@ -31,7 +31,7 @@ class BranchCurrency(Model):
 
 @read_model
 class Branch(Record):
-    """The API's `BranchDto`."""
+    """Returned by `branch.get`; a row of `branch.list`. The API's `BranchDto`."""
 
     branch_id: Maybe[int] = UNSET
     number: Maybe[str] = UNSET

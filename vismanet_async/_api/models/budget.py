@@ -30,7 +30,7 @@ __all__ = ["Budget", "BudgetUpdate", "FinancialPeriodAmount", "FinancialPeriodAm
 
 @read_model
 class FinancialPeriodAmount(Model):
-    """The API's `FinancialPeriodAmountDto`."""
+    """The type of `Budget.periods`. The API's `FinancialPeriodAmountDto`."""
 
     period_id: Maybe[str] = UNSET
     amount: Maybe[Decimal] = UNSET
@@ -38,7 +38,7 @@ class FinancialPeriodAmount(Model):
 
 @read_model
 class Budget(Record):
-    """The API's `BudgetDto`."""
+    """A row of `budget.list`. The API's `BudgetDto`."""
 
     financial_year: Maybe[str] = UNSET
     released: Maybe[bool] = UNSET
@@ -56,7 +56,7 @@ class Budget(Record):
 
 @write_model
 class FinancialPeriodAmountUpdate(LineUpdate):
-    """The API's `FinancialPeriodAmountUpdateDto`."""
+    """The type of `BudgetUpdate.periods`. The API's `FinancialPeriodAmountUpdateDto`."""
 
     line_key = None
 
@@ -67,7 +67,7 @@ class FinancialPeriodAmountUpdate(LineUpdate):
 
 @write_model
 class BudgetUpdate(WriteModel):
-    """The API's `BudgetUpdateDto`."""
+    """The body of `budget.create` and `budget.update`. The API's `BudgetUpdateDto`."""
 
     ledger: Maybe[str] = wrapped()
     financial_year: Maybe[str] = wrapped()

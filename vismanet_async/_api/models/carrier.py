@@ -18,7 +18,7 @@ __all__ = ["Carrier"]
 
 @read_model
 class Carrier(Record):
-    """The API's `CarrierDto`."""
+    """Returned by `carrier.get`; a row of `carrier.list`. The API's `CarrierDto`."""
 
     carrier_id: Maybe[str] = UNSET
     carrier_description: Maybe[str] = UNSET

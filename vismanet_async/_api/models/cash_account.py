@@ -31,7 +31,7 @@ __all__ = ["CashAccount", "EntryType"]
 
 @read_model
 class EntryType(Model):
-    """The API's `EntryTypeDto`."""
+    """The type of `CashAccount.entry_types`. The API's `EntryTypeDto`."""
 
     entry_type_id: Maybe[str] = UNSET
     disable_receipt: Maybe[DisbursementOrReceipt] = UNSET
@@ -54,7 +54,7 @@ class EntryType(Model):
 
 @read_model
 class CashAccount(Record):
-    """The API's `CashAccountDto`."""
+    """Returned by `cash_account.get`; a row of `cash_account.list`. The API's `CashAccountDto`."""
 
     last_modified_date_time: Maybe[datetime] = UNSET
     entry_types: Maybe[list[EntryType]] = UNSET

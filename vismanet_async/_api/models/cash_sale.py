@@ -25,7 +25,7 @@ __all__ = ["CashSaleLineUpdate", "CashSaleUpdate"]
 
 @write_model
 class CashSaleLineUpdate(LineUpdate):
-    """The API's `CashSaleLinesUpdateDto`."""
+    """The type of `CashSaleUpdate.cash_sale_lines`. The API's `CashSaleLinesUpdateDto`."""
 
     operation: Maybe[LineOperationChoice] = UNSET
     inventory_number: Maybe[str] = wrapped()
@@ -52,7 +52,7 @@ class CashSaleLineUpdate(LineUpdate):
 
 @write_model
 class CashSaleUpdate(WriteModel):
-    """The API's `CashSaleUpdateDto`."""
+    """The body of `cash_sale.create` and `cash_sale.update`. The API's `CashSaleUpdateDto`."""
 
     payment_method_id: Maybe[str] = wrapped()
     credit_terms_id: Maybe[str] = wrapped()

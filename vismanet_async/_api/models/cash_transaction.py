@@ -61,7 +61,7 @@ __all__ = [
 
 @read_model
 class CashTranTaxDetail(Model):
-    """The API's `CashTranTaxDetailDto`."""
+    """The type of `CashTransaction.tax_details`. The API's `CashTranTaxDetailDto`."""
 
     tax: Maybe[NumberDescription] = UNSET
     tax_rate: Maybe[Decimal] = UNSET
@@ -78,7 +78,7 @@ class CashTranTaxDetail(Model):
 
 @read_model
 class CashTransactionFinancialsDetail(Model):
-    """The API's `FinancialsDetailInCashTransactionDto`."""
+    """The type of `CashTransaction.financials_detail`. The API's `FinancialsDetailInCashTransactionDto`."""
 
     batch_number: Maybe[str] = UNSET
     branch: Maybe[NumberName] = UNSET
@@ -90,7 +90,7 @@ class CashTransactionFinancialsDetail(Model):
 
 @read_model
 class TransactionDetail(Model):
-    """The API's `TransactionDetailDto`."""
+    """The type of `CashTransaction.transaction_details`. The API's `TransactionDetailDto`."""
 
     line_number: Maybe[int] = UNSET
     branch: Maybe[NumberName] = UNSET
@@ -111,7 +111,7 @@ class TransactionDetail(Model):
 
 @read_model
 class CashTransaction(Record):
-    """The API's `CashTransactionDto`."""
+    """Returned by `cash_transaction.get`; a row of `cash_transaction.list`. The API's `CashTransactionDto`."""
 
     tran_type: Maybe[CashTransactionType] = UNSET
     reference_nbr: Maybe[str] = UNSET
@@ -142,7 +142,7 @@ class CashTransaction(Record):
 
 @write_model
 class CashTransactionDetailUpdate(LineUpdate):
-    """The API's `CashTransactionDetailUpdateDto`."""
+    """The type of `CashTransactionUpdate.cash_transaction_details`. The API's `CashTransactionDetailUpdateDto`."""
 
     operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
@@ -163,7 +163,10 @@ class CashTransactionDetailUpdate(LineUpdate):
 
 @write_model
 class CashTransactionTaxDetailUpdate(WriteModel):
-    """The API's `CashTransactionTaxDetailUpdateDto`."""
+    """The type of `CashTransactionUpdate.cash_transaction_tax_details`.
+
+    The API's `CashTransactionTaxDetailUpdateDto`.
+    """
 
     vat_id: Maybe[str] = wrapped()
     taxable_amount: Maybe[Number] = wrapped()
@@ -173,7 +176,7 @@ class CashTransactionTaxDetailUpdate(WriteModel):
 
 @write_model
 class CashTransactionUpdate(WriteModel):
-    """The API's `CashTransactionUpdateDto`."""
+    """The body of `cash_transaction.create` and `cash_transaction.update`. The API's `CashTransactionUpdateDto`."""
 
     reference_number: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()
@@ -195,14 +198,14 @@ class CashTransactionUpdate(WriteModel):
 
 @write_model
 class ReverseCashTransactionAction(WriteModel):
-    """The API's `ReverseCashTransactionActionDto`."""
+    """The body of `cash_transaction.reverse`. The API's `ReverseCashTransactionActionDto`."""
 
     return_cash_transaction: Maybe[bool] = UNSET
 
 
 @read_model
 class ReverseCashTransactionActionResult(Record):
-    """The API's `ReverseCashTransactionActionResultDto`."""
+    """Returned by `cash_transaction.reverse`. The API's `ReverseCashTransactionActionResultDto`."""
 
     reference_nbr: Maybe[str] = UNSET
     cash_transaction: Maybe[CashTransaction] = UNSET

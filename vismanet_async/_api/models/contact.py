@@ -27,7 +27,7 @@ __all__ = ["ContactUpdate"]
 
 @write_model
 class ContactUpdate(WriteModel):
-    """The API's `ContactUpdateDto`."""
+    """The body of `contact.create` and `contact.update`. The API's `ContactUpdateDto`."""
 
     active: Maybe[bool] = wrapped()
     title: Maybe[ContactTitleChoice] = wrapped()

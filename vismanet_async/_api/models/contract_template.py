@@ -18,7 +18,7 @@ __all__ = ["ContractTemplate"]
 
 @read_model
 class ContractTemplate(Record):
-    """The API's `ContractTemplateDto`."""
+    """A row of `contract_template.list`. The API's `ContractTemplateDto`."""
 
     last_modified_date_time: Maybe[datetime] = UNSET
     attributes: Maybe[list[ClassAttribute]] = UNSET

@@ -28,7 +28,7 @@ __all__ = ["ContractUsage", "ContractUsageLine", "ContractUsageLineUpdate", "Con
 
 @read_model
 class ContractUsageLine(Model):
-    """The API's `ContractUsageLineDto`."""
+    """The type of `ContractUsage.transaction`. The API's `ContractUsageLineDto`."""
 
     transaction_number: Maybe[int] = UNSET
     billed: Maybe[bool] = UNSET
@@ -46,7 +46,7 @@ class ContractUsageLine(Model):
 
 @read_model
 class ContractUsage(Record):
-    """The API's `ContractUsageDto`."""
+    """Returned by `contract_usage.get`; a row of `contract_usage.list`. The API's `ContractUsageDto`."""
 
     contract: Maybe[str] = UNSET
     transaction: Maybe[list[ContractUsageLine]] = UNSET
@@ -56,7 +56,7 @@ class ContractUsage(Record):
 
 @write_model
 class ContractUsageLineUpdate(LineUpdate):
-    """The API's `ContractUsageLineUpdateDto`."""
+    """The type of `ContractUsageUpdate.lines`. The API's `ContractUsageLineUpdateDto`."""
 
     line_key = "transaction_number"
 
@@ -72,6 +72,6 @@ class ContractUsageLineUpdate(LineUpdate):
 
 @write_model
 class ContractUsageUpdate(WriteModel):
-    """The API's `ContractUsageUpdateDto`."""
+    """The body of `contract_usage.update`. The API's `ContractUsageUpdateDto`."""
 
     lines: Maybe[list[ContractUsageLineUpdate]] = UNSET

@@ -17,7 +17,7 @@ __all__ = ["CreditNoteUpdate"]
 
 @write_model
 class CreditNoteUpdate(WriteModel):
-    """The API's `CreditNoteUpdateDto`."""
+    """The body of `credit_note.create` and `credit_note.update`. The API's `CreditNoteUpdateDto`."""
 
     currency_id: Maybe[str] = wrapped()
     customer_ref_number: Maybe[str] = wrapped()

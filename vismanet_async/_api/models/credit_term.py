@@ -18,7 +18,7 @@ __all__ = ["CreditTerm", "InstalmentSchedule"]
 
 @read_model
 class InstalmentSchedule(Model):
-    """The API's `InstalmentSchedule`."""
+    """The type of `CreditTerm.instalments_schedule`. The API's `InstalmentSchedule`."""
 
     days: Maybe[int] = UNSET
     percent: Maybe[Decimal] = UNSET
@@ -26,7 +26,7 @@ class InstalmentSchedule(Model):
 
 @read_model
 class CreditTerm(Record):
-    """The API's `CreditTermDto`."""
+    """A row of `credit_term.list`. The API's `CreditTermDto`."""
 
     terms_id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

@@ -26,7 +26,7 @@ __all__ = ["CreateCurrencyRate", "CurrencyRate", "UpdateCurrencyRate"]
 
 @write_model
 class CreateCurrencyRate(WriteModel):
-    """The API's `CreateCurrencyRateDto`."""
+    """The body of `currency_rate.create`. The API's `CreateCurrencyRateDto`."""
 
     from_currency_id: Maybe[str] = wrapped()
     to_currency_id: Maybe[str] = wrapped()
@@ -38,7 +38,7 @@ class CreateCurrencyRate(WriteModel):
 
 @read_model
 class CurrencyRate(Record):
-    """The API's `CurrencyRateDto`."""
+    """A row of `currency_rate.list`. The API's `CurrencyRateDto`."""
 
     id: Maybe[int] = UNSET
     from_currency_id: Maybe[str] = UNSET
@@ -53,7 +53,7 @@ class CurrencyRate(Record):
 
 @write_model
 class UpdateCurrencyRate(WriteModel):
-    """The API's `UpdateCurrencyRateDto`."""
+    """The body of `currency_rate.update`. The API's `UpdateCurrencyRateDto`."""
 
     rate: Maybe[Number] = wrapped()
     mult_div: Maybe[MultiplyOrDivideChoice] = wrapped()

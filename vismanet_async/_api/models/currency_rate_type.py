@@ -15,7 +15,7 @@ __all__ = ["CreateCurrencyRateType", "CurrencyRateType"]
 
 @write_model
 class CreateCurrencyRateType(WriteModel):
-    """The API's `CreateCurrencyRateTypeDto`."""
+    """The body of `currency_rate_type.create`. The API's `CreateCurrencyRateTypeDto`."""
 
     id: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()
@@ -24,7 +24,7 @@ class CreateCurrencyRateType(WriteModel):
 
 @read_model
 class CurrencyRateType(Record):
-    """The API's `CurrencyRateTypeDto`."""
+    """A row of `currency_rate_type.list`. The API's `CurrencyRateTypeDto`."""
 
     id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

@@ -74,14 +74,14 @@ __all__ = [
 
 @write_model
 class ChangeCustomerCdAction(WriteModel):
-    """The API's `ChangeCustomerCdActionDto`."""
+    """The body of `customer.change_customer_cd`. The API's `ChangeCustomerCdActionDto`."""
 
     customer_cd: Maybe[str] = UNSET
 
 
 @write_model
 class CreateDunningLetterAction(WriteModel):
-    """The API's `CreateDunningLetterActionDto`."""
+    """The body of `customer.create_dunning_letter`. The API's `CreateDunningLetterActionDto`."""
 
     dunning_letter_date: Maybe[Moment] = UNSET
     level_from: Maybe[int] = UNSET
@@ -90,7 +90,10 @@ class CreateDunningLetterAction(WriteModel):
 
 @read_model
 class CustomerDirectDebit(Record):
-    """The API's `CustomerDirectDebitDto`."""
+    """A row of `customer.list_direct_debits`; the type of `Customer.direct_debit_lines`.
+
+    The API's `CustomerDirectDebitDto`.
+    """
 
     id: Maybe[str] = UNSET
     mandate_id: Maybe[str] = UNSET
@@ -108,7 +111,7 @@ class CustomerDirectDebit(Record):
 
 @read_model
 class CustomerEinvoiceContract(Model):
-    """The API's `EinvoiceContractInCustomerDto`."""
+    """The type of `Customer.e_invoice_contract`. The API's `EinvoiceContractInCustomerDto`."""
 
     f_invoice_contract_id: Maybe[str] = json_name("fInvoiceContractID")
     f_invoice_intermediator_id: Maybe[str] = json_name("fInvoiceIntermediatorID")
@@ -116,7 +119,7 @@ class CustomerEinvoiceContract(Model):
 
 @read_model
 class CustomerGlAccounts(Model):
-    """The API's `GlAccountsInCustomerDto`."""
+    """The type of `Customer.gl_accounts`. The API's `GlAccountsInCustomerDto`."""
 
     customer_ledger_account: Maybe[AccountNumberTypeDescription] = UNSET
     customer_ledger_subaccount: Maybe[SubAccount] = UNSET
@@ -137,7 +140,7 @@ class CustomerGlAccounts(Model):
 
 @read_model
 class CustomerPaymentMethodInfo(Model):
-    """The API's `CustomerPaymentMethodInfoDto`."""
+    """The type of `Customer.payment_methods`. The API's `CustomerPaymentMethodInfoDto`."""
 
     payment_method_id: Maybe[str] = UNSET
     is_default: Maybe[bool] = UNSET
@@ -145,7 +148,10 @@ class CustomerPaymentMethodInfo(Model):
 
 @read_model
 class Customer(Record):
-    """The API's `CustomerDto`."""
+    """Returned by `customer.get` and `customer.get_by_internal_id`; a row of `customer.list`.
+
+    The API's `CustomerDto`.
+    """
 
     internal_id: Maybe[int] = UNSET
     number: Maybe[str] = UNSET
@@ -198,7 +204,7 @@ class Customer(Record):
 
 @read_model
 class CustomerBalance(Record):
-    """The API's `CustomerBalanceDto`."""
+    """Returned by `customer.get_balance`; a row of `customer.list_balances`. The API's `CustomerBalanceDto`."""
 
     customer: Maybe[InternalIdNumberName] = UNSET
     balance: Maybe[Decimal] = UNSET
@@ -213,7 +219,7 @@ class CustomerBalance(Record):
 
 @read_model
 class CustomerBalanceV2(Record):
-    """The API's `CustomerBalanceV2dto`."""
+    """A row of `customer.list_balances_v2`. The API's `CustomerBalanceV2dto`."""
 
     branch_number: Maybe[NumberName] = UNSET
     customer: Maybe[InternalIdNumberName] = UNSET
@@ -227,7 +233,10 @@ class CustomerBalanceV2(Record):
 
 @read_model
 class CustomerClass(Record):
-    """The API's `CustomerClassDto`."""
+    """Returned by `customer.get_customer_class`; a row of `customer.list_customer_classes`.
+
+    The API's `CustomerClassDto`.
+    """
 
     id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET
@@ -239,7 +248,7 @@ class CustomerClass(Record):
 
 @write_model
 class CustomerDefaultPaymentMethodUpdate(WriteModel):
-    """The API's `CustomerDefaultPaymentMethodUpdateDto`."""
+    """The type of `CustomerUpdate.default_payment_method`. The API's `CustomerDefaultPaymentMethodUpdateDto`."""
 
     payment_method_id: Maybe[str] = wrapped()
     is_default: Maybe[bool] = wrapped()
@@ -247,7 +256,7 @@ class CustomerDefaultPaymentMethodUpdate(WriteModel):
 
 @write_model
 class CustomerDirectDebitUpdate(LineUpdate):
-    """The API's `CustomerDirectDebitUpdateDto`."""
+    """The type of `CustomerUpdate.direct_debit_lines`. The API's `CustomerDirectDebitUpdateDto`."""
 
     line_key = None
 
@@ -268,7 +277,7 @@ class CustomerDirectDebitUpdate(LineUpdate):
 
 @write_model
 class CustomerGlAccountsUpdate(WriteModel):
-    """The API's `CustomerGlAccountsUpdateDto`."""
+    """The type of `CustomerUpdate.gl_accounts`. The API's `CustomerGlAccountsUpdateDto`."""
 
     customer_ledger_account: Maybe[str] = wrapped()
     customer_ledger_subaccount: Maybe[list[SubaccountSegmentUpdate]] = UNSET
@@ -289,7 +298,7 @@ class CustomerGlAccountsUpdate(WriteModel):
 
 @read_model
 class CustomerSalesPersons(Record):
-    """The API's `CustSalesPersonsDto`."""
+    """A row of `customer.list_salespersons`. The API's `CustSalesPersonsDto`."""
 
     sale_person_id: Maybe[str] = json_name("salePersonID")
     name: Maybe[str] = UNSET
@@ -303,7 +312,7 @@ class CustomerSalesPersons(Record):
 
 @write_model
 class EinvoiceContractUpdate(WriteModel):
-    """The API's `EinvoiceContractUpdateDto`."""
+    """The type of `CustomerUpdate.e_invoice_contract`. The API's `EinvoiceContractUpdateDto`."""
 
     f_invoice_contract_id: Maybe[str] = wrapped("fInvoiceContractID")
     f_invoice_intermediator_id: Maybe[str] = wrapped("fInvoiceIntermediatorID")
@@ -311,7 +320,7 @@ class EinvoiceContractUpdate(WriteModel):
 
 @write_model
 class CustomerUpdate(WriteModel):
-    """The API's `CustomerUpdateDto`."""
+    """The body of `customer.create`, `customer.update` and 1 more. The API's `CustomerUpdateDto`."""
 
     number: Maybe[str] = wrapped()
     name: Maybe[str] = wrapped()
@@ -359,6 +368,6 @@ class CustomerUpdate(WriteModel):
 
 @read_model
 class Note(Record):
-    """The API's `NoteDto`."""
+    """Returned by `customer.get_note`. The API's `NoteDto`."""
 
     note: Maybe[str] = UNSET

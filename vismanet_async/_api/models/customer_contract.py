@@ -55,7 +55,7 @@ __all__ = [
 
 @read_model
 class CustomerContractDetailsLine(Model):
-    """The API's `CustomerContractDetailsLineDto`."""
+    """The type of `CustomerContractDetails.lines`. The API's `CustomerContractDetailsLineDto`."""
 
     contract_detail_id: Maybe[int] = UNSET
     item_code: Maybe[str] = UNSET
@@ -74,7 +74,10 @@ class CustomerContractDetailsLine(Model):
 
 @read_model
 class CustomerContractDetails(Record):
-    """The API's `CustomerContractDetailsDto` and `DetailsInCustomerContractDto`."""
+    """Returned by `customer_contract.get_details`; the type of `CustomerContract.details`.
+
+    The API's `CustomerContractDetailsDto` and `DetailsInCustomerContractDto`.
+    """
 
     effective_from: Maybe[datetime] = UNSET
     promo_code: Maybe[IdDescription] = UNSET
@@ -90,7 +93,10 @@ class CustomerContractDetails(Record):
 
 @read_model
 class CustomerContractSummary(Record):
-    """The API's `CustomerContractSummaryDto` and `SummaryInCustomerContractDto`."""
+    """Returned by `customer_contract.get_summary`; the type of `CustomerContract.summary`.
+
+    The API's `CustomerContractSummaryDto` and `SummaryInCustomerContractDto`.
+    """
 
     setup_date: Maybe[datetime] = UNSET
     activation_date: Maybe[datetime] = UNSET
@@ -114,7 +120,7 @@ class CustomerContractSummary(Record):
 
 @read_model
 class CustomerContract(Record):
-    """The API's `CustomerContractDto`."""
+    """Returned by `customer_contract.get`; a row of `customer_contract.list`. The API's `CustomerContractDto`."""
 
     contract_id: Maybe[str] = UNSET
     contract_template: Maybe[IdDescription] = UNSET
@@ -132,7 +138,7 @@ class CustomerContract(Record):
 
 @write_model
 class CustomerContractDetailsUpdate(LineUpdate):
-    """The API's `CustomerContractDetailsUpdateDto`."""
+    """The type of `CustomerContractUpdate.details`. The API's `CustomerContractDetailsUpdateDto`."""
 
     line_key = "contract_detail_id"
 
@@ -148,7 +154,7 @@ class CustomerContractDetailsUpdate(LineUpdate):
 
 @read_model
 class CustomerContractRecurringSummaryLine(Model):
-    """The API's `CustomerContractRecurringSummaryLineDto`."""
+    """The type of `CustomerContractRecurringSummary.lines`. The API's `CustomerContractRecurringSummaryLineDto`."""
 
     item_code: Maybe[str] = UNSET
     description: Maybe[str] = UNSET
@@ -165,7 +171,7 @@ class CustomerContractRecurringSummaryLine(Model):
 
 @read_model
 class CustomerContractRecurringSummary(Record):
-    """The API's `CustomerContractRecurringSummaryDto`."""
+    """Returned by `customer_contract.get_recurring_summary`. The API's `CustomerContractRecurringSummaryDto`."""
 
     recurring_total: Maybe[Decimal] = UNSET
     extra_usage_total: Maybe[Decimal] = UNSET
@@ -175,7 +181,10 @@ class CustomerContractRecurringSummary(Record):
 
 @write_model
 class CustomerContractUpdate(WriteModel):
-    """The API's `CustomerContractUpdateDto`."""
+    """The body of `customer_contract.create` and `customer_contract.update`.
+
+    The API's `CustomerContractUpdateDto`.
+    """
 
     contract_id: Maybe[str] = wrapped()
     contract_template: Maybe[str] = wrapped()

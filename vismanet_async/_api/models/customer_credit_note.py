@@ -54,7 +54,7 @@ __all__ = ["CustomerCreditNote", "CustomerCreditNoteLine", "CustomerCreditNoteUp
 
 @read_model
 class CustomerCreditNoteLine(Model):
-    """The API's `CustomerCreditNoteLineDto`."""
+    """The type of `CustomerCreditNote.lines`. The API's `CustomerCreditNoteLineDto`."""
 
     term_start_date: Maybe[datetime] = UNSET
     term_end_date: Maybe[datetime] = UNSET
@@ -98,7 +98,10 @@ class CustomerCreditNoteLine(Model):
 
 @read_model
 class CustomerCreditNote(Record):
-    """The API's `CustomerCreditNoteDto`."""
+    """Returned by `customer_credit_note.get`; a row of `customer_credit_note.list`.
+
+    The API's `CustomerCreditNoteDto`.
+    """
 
     credit_terms: Maybe[IdDescription] = UNSET
     document_due_date: Maybe[datetime] = UNSET
@@ -173,7 +176,7 @@ class CustomerCreditNote(Record):
 
 @write_model
 class PaymentLineBaseUpdate(LineUpdate):
-    """The API's `PaymentLineBaseUpdateDto`."""
+    """The type of `CustomerCreditNoteUpdate.application_lines`. The API's `PaymentLineBaseUpdateDto`."""
 
     line_key = None
 
@@ -185,7 +188,10 @@ class PaymentLineBaseUpdate(LineUpdate):
 
 @write_model
 class CustomerCreditNoteUpdate(WriteModel):
-    """The API's `CustomerCreditNoteUpdateDto`."""
+    """The body of `customer_credit_note.create`, `customer_credit_note.update` and 1 more.
+
+    The API's `CustomerCreditNoteUpdateDto`.
+    """
 
     currency_id: Maybe[str] = wrapped()
     customer_ref_number: Maybe[str] = wrapped()

@@ -33,7 +33,10 @@ __all__ = ["CustomerCreditWriteOff"]
 
 @read_model
 class CustomerCreditWriteOff(Record):
-    """The API's `CustomerCreditWriteOffDto`."""
+    """Returned by `customer_credit_write_off.get`; a row of `customer_credit_write_off.list`.
+
+    The API's `CustomerCreditWriteOffDto`.
+    """
 
     hold: Maybe[bool] = UNSET
     rounding_diff: Maybe[Decimal] = UNSET

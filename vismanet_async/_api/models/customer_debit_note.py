@@ -47,7 +47,7 @@ __all__ = ["CustomerDebitNote", "CustomerDebitNoteLine", "CustomerDebitNoteUpdat
 
 @read_model
 class CustomerDebitNoteLine(Model):
-    """The API's `CustomerDebitNoteLineDto`."""
+    """The type of `CustomerDebitNote.lines`. The API's `CustomerDebitNoteLineDto`."""
 
     term_start_date: Maybe[datetime] = UNSET
     term_end_date: Maybe[datetime] = UNSET
@@ -90,7 +90,10 @@ class CustomerDebitNoteLine(Model):
 
 @read_model
 class CustomerDebitNote(Record):
-    """The API's `CustomerDebitNoteDto`."""
+    """Returned by `customer_debit_note.get`; a row of `customer_debit_note.list`.
+
+    The API's `CustomerDebitNoteDto`.
+    """
 
     credit_terms: Maybe[IdDescription] = UNSET
     document_due_date: Maybe[datetime] = UNSET
@@ -164,7 +167,10 @@ class CustomerDebitNote(Record):
 
 @write_model
 class CustomerDebitNoteUpdate(WriteModel):
-    """The API's `CustomerDebitNoteUpdateDto`."""
+    """The body of `customer_debit_note.create`, `customer_debit_note.update` and 1 more.
+
+    The API's `CustomerDebitNoteUpdateDto`.
+    """
 
     payment_method_id: Maybe[str] = wrapped()
     credit_terms_id: Maybe[str] = wrapped()

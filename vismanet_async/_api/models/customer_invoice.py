@@ -49,7 +49,7 @@ __all__ = [
 
 @write_model
 class CustomerInvoiceLineUpdate(LineUpdate):
-    """The API's `CustomerInvoiceLinesUpdateDto`."""
+    """The type of `CustomerInvoiceUpdate.invoice_lines`. The API's `CustomerInvoiceLinesUpdateDto`."""
 
     discount_code: Maybe[str] = wrapped()
     domestic_services_deductible: Maybe[bool] = wrapped()
@@ -83,7 +83,10 @@ class CustomerInvoiceLineUpdate(LineUpdate):
 
 @write_model
 class CustomerInvoiceUpdate(WriteModel):
-    """The API's `CustomerInvoiceUpdateDto`."""
+    """The body of `customer_invoice.create`, `customer_invoice.update` and 1 more.
+
+    The API's `CustomerInvoiceUpdateDto`.
+    """
 
     payment_method_id: Maybe[str] = wrapped()
     credit_terms_id: Maybe[str] = wrapped()
@@ -140,14 +143,20 @@ class CustomerInvoiceUpdate(WriteModel):
 
 @write_model
 class ReverseInvoiceAction(WriteModel):
-    """The API's `ReverseInvoiceActionDto`."""
+    """The body of `customer_invoice.reverse` and `customer_invoice.reverse_and_apply_to_note`.
+
+    The API's `ReverseInvoiceActionDto`.
+    """
 
     return_credit_note: Maybe[bool] = UNSET
 
 
 @read_model
 class ReverseInvoiceActionResult(Record):
-    """The API's `ReverseInvoiceActionResultDto`."""
+    """Returned by `customer_invoice.reverse` and `customer_invoice.reverse_and_apply_to_note`.
+
+    The API's `ReverseInvoiceActionResultDto`.
+    """
 
     reference_number: Maybe[str] = UNSET
     credit_note_dto: Maybe[CreditNote] = UNSET
@@ -158,7 +167,7 @@ class ReverseInvoiceActionResult(Record):
 
 @read_model
 class RotRut(Record):
-    """The API's `RotRutDto`."""
+    """Returned by `customer_invoice.get_rot_rut`. The API's `RotRutDto`."""
 
     doc_type: Maybe[CustomerDocumentType] = UNSET
     ref_nbr: Maybe[str] = UNSET

@@ -41,7 +41,7 @@ __all__ = ["CustomerOverdueCharge", "CustomerOverdueChargeLine", "CustomerOverdu
 
 @read_model
 class CustomerOverdueChargeLine(Model):
-    """The API's `CustomerOverdueChargeLineDto`."""
+    """The type of `CustomerOverdueCharge.lines`. The API's `CustomerOverdueChargeLineDto`."""
 
     attachments: Maybe[list[Attachment]] = UNSET
     line_number: Maybe[int] = UNSET
@@ -75,7 +75,10 @@ class CustomerOverdueChargeLine(Model):
 
 @read_model
 class CustomerOverdueCharge(Record):
-    """The API's `CustomerOverdueChargeDto`."""
+    """Returned by `customer_overdue_charge.get`; a row of `customer_overdue_charge.list`.
+
+    The API's `CustomerOverdueChargeDto`.
+    """
 
     credit_terms: Maybe[IdDescription] = UNSET
     document_due_date: Maybe[datetime] = UNSET
@@ -147,7 +150,7 @@ class CustomerOverdueCharge(Record):
 
 @write_model
 class CustomerOverdueChargeUpdate(WriteModel):
-    """The API's `CustomerOverdueChargeUpdateDto`."""
+    """The body of `customer_overdue_charge.update`. The API's `CustomerOverdueChargeUpdateDto`."""
 
     payment_method_id: Maybe[str] = wrapped()
     credit_terms_id: Maybe[str] = wrapped()

@@ -25,7 +25,7 @@ __all__ = [
 
 @read_model
 class CustomerPaymentMethodDetail(Model):
-    """The API's `CustomerPaymentMethodDetailDto`."""
+    """The type of `CustomerPaymentMethod.payment_method_details`. The API's `CustomerPaymentMethodDetailDto`."""
 
     detail_id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET
@@ -34,7 +34,10 @@ class CustomerPaymentMethodDetail(Model):
 
 @read_model
 class CustomerPaymentMethod(Record):
-    """The API's `CustomerPaymentMethodDto`."""
+    """Returned by `customer_payment_method.get`; a row of `customer_payment_method.list_of_customer`.
+
+    The API's `CustomerPaymentMethodDto`.
+    """
 
     customer: Maybe[IdName] = UNSET
     payment_method: Maybe[IdDescription] = UNSET
@@ -47,7 +50,10 @@ class CustomerPaymentMethod(Record):
 
 @write_model
 class CustomerPaymentMethodDetailUpdate(WriteModel):
-    """The API's `CustomerPaymentMethodDetailUpdateDto`."""
+    """The type of `CustomerPaymentMethodCreate.payment_method_details` and 1 more.
+
+    The API's `CustomerPaymentMethodDetailUpdateDto`.
+    """
 
     detail_id: Maybe[str] = wrapped()
     value: Maybe[str] = wrapped()
@@ -55,7 +61,7 @@ class CustomerPaymentMethodDetailUpdate(WriteModel):
 
 @write_model
 class CustomerPaymentMethodCreate(WriteModel):
-    """The API's `CustomerPaymentMethodCreateDto`."""
+    """The body of `customer_payment_method.create`. The API's `CustomerPaymentMethodCreateDto`."""
 
     customer_id: Maybe[str] = wrapped()
     payment_method_id: Maybe[str] = wrapped()
@@ -66,7 +72,7 @@ class CustomerPaymentMethodCreate(WriteModel):
 
 @write_model
 class CustomerPaymentMethodUpdate(WriteModel):
-    """The API's `CustomerPaymentMethodUpdateDto`."""
+    """The body of `customer_payment_method.update`. The API's `CustomerPaymentMethodUpdateDto`."""
 
     active: Maybe[bool] = wrapped()
     cash_account_id: Maybe[str] = wrapped()
@@ -75,7 +81,7 @@ class CustomerPaymentMethodUpdate(WriteModel):
 
 @read_model
 class CustomerPaymentMethods(Record):
-    """The API's `CustomerPaymentMethodsDto`."""
+    """A row of `customer_payment_method.list`. The API's `CustomerPaymentMethodsDto`."""
 
     customer_id: Maybe[str] = UNSET
     payment_methods: Maybe[list[CustomerPaymentMethod]] = UNSET

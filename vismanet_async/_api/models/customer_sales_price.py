@@ -28,7 +28,10 @@ __all__ = ["CustomerSalesPrice", "CustomerSalesPriceUpdate"]
 
 @read_model
 class CustomerSalesPrice(Record):
-    """The API's `CustomerSalesPriceDto`."""
+    """Returned by `customer_sales_price.get`; a row of `customer_sales_price.list`.
+
+    The API's `CustomerSalesPriceDto`.
+    """
 
     record_id: Maybe[int] = UNSET
     price_type: Maybe[SalesPriceType] = UNSET
@@ -52,7 +55,10 @@ class CustomerSalesPrice(Record):
 
 @write_model
 class CustomerSalesPriceUpdate(WriteModel):
-    """The API's `CustomerSalesPriceUpdateDto`."""
+    """The body of `customer_sales_price.create` and `customer_sales_price.update`.
+
+    The API's `CustomerSalesPriceUpdateDto`.
+    """
 
     price_type: Maybe[SalesPriceTypeForUpdateChoice] = wrapped()
     price_code: Maybe[str] = wrapped()

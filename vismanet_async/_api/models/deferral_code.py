@@ -27,7 +27,7 @@ __all__ = ["DeferralCode"]
 
 @read_model
 class DeferralCode(Record):
-    """The API's `DeferralCodeDto`."""
+    """Returned by `deferral_code.get`; a row of `deferral_code.list`. The API's `DeferralCodeDto`."""
 
     deferral_code: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

@@ -21,7 +21,7 @@ __all__ = ["Department", "DepartmentUpdate"]
 
 @read_model
 class Department(Record):
-    """The API's `DepartmentDto`."""
+    """Returned by `department.get`; a row of `department.list`. The API's `DepartmentDto`."""
 
     department_id: Maybe[str] = UNSET
     public_id: Maybe[str] = UNSET
@@ -34,7 +34,7 @@ class Department(Record):
 
 @write_model
 class DepartmentUpdate(WriteModel):
-    """The API's `DepartmentUpdateBaseDto`."""
+    """The body of `department.create` and `department.update`. The API's `DepartmentUpdateBaseDto`."""
 
     department_id: Maybe[str] = UNSET
     description: Maybe[str] = wrapped()

@@ -25,7 +25,10 @@ __all__ = ["Dimension", "Segment", "SegmentUpdate", "SegmentValue", "SegmentValu
 
 @read_model
 class SegmentValue(Record):
-    """The API's `DtoSegmentValue`."""
+    """Returned by `dimension.get_segment_value` and 1 more; the type of `Segment.segment_values`.
+
+    The API's `DtoSegmentValue`.
+    """
 
     internal_id: Maybe[str] = UNSET
     segment_id: Maybe[int] = UNSET
@@ -40,7 +43,7 @@ class SegmentValue(Record):
 
 @read_model
 class Segment(Record):
-    """The API's `DtoSegment`."""
+    """Returned by `dimension.get_segment`; the type of `Dimension.segments`. The API's `DtoSegment`."""
 
     internal_id: Maybe[str] = UNSET
     segment_id: Maybe[int] = UNSET
@@ -58,7 +61,7 @@ class Segment(Record):
 
 @read_model
 class Dimension(Record):
-    """The API's `DtoDimension`."""
+    """Returned by `dimension.get`. The API's `DtoDimension`."""
 
     id: Maybe[str] = UNSET
     length: Maybe[int] = UNSET
@@ -68,7 +71,7 @@ class Dimension(Record):
 
 @write_model
 class SegmentValueUpdate(LineUpdate):
-    """The API's `DtoSegmentValueUpdateDtoBase`."""
+    """The type of `SegmentUpdate.segment_values`. The API's `DtoSegmentValueUpdateDtoBase`."""
 
     line_key = None
 
@@ -80,7 +83,7 @@ class SegmentValueUpdate(LineUpdate):
 
 @write_model
 class SegmentUpdate(WriteModel):
-    """The API's `DtoSegmentUpdateDto`."""
+    """The body of `dimension.update_segment`. The API's `DtoSegmentUpdateDto`."""
 
     segment_values: Maybe[list[SegmentValueUpdate]] = UNSET
     dimension_id: Maybe[str] = UNSET

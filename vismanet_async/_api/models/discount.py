@@ -37,14 +37,14 @@ __all__ = [
 
 @read_model
 class DiscountBranch(Model):
-    """The API's `DiscountBranchDto`."""
+    """The type of `Discount.branches`. The API's `DiscountBranchDto`."""
 
     branch: Maybe[str] = UNSET
 
 
 @read_model
 class DiscountBreakpoint(Model):
-    """The API's `DiscountBreakpointDto`."""
+    """The type of `Discount.discount_breakpoints`. The API's `DiscountBreakpointDto`."""
 
     line_nbr: Maybe[int] = UNSET
     active: Maybe[bool] = UNSET
@@ -74,35 +74,38 @@ class DiscountBreakpoint(Model):
 
 @read_model
 class DiscountCustomer(Model):
-    """The API's `DiscountCustomer2dto`."""
+    """The type of `Discount.customers`. The API's `DiscountCustomer2dto`."""
 
     customer: Maybe[str] = UNSET
 
 
 @read_model
 class DiscountItem(Model):
-    """The API's `DiscountItemDto`."""
+    """The type of `Discount.items`. The API's `DiscountItemDto`."""
 
     item_id: Maybe[str] = UNSET
 
 
 @read_model
 class DiscountPriceClass(Model):
-    """The API's `DiscountItemPriceClassDto` and `DiscountCustomerPriceClassDto`."""
+    """The type of `Discount.item_price_classes` and `Discount.customer_price_classes`.
+
+    The API's `DiscountItemPriceClassDto` and `DiscountCustomerPriceClassDto`.
+    """
 
     price_class_id: Maybe[str] = UNSET
 
 
 @read_model
 class DiscountWarehouse(Model):
-    """The API's `DiscountWarehouseDto`."""
+    """The type of `Discount.warehouses`. The API's `DiscountWarehouseDto`."""
 
     warehouse: Maybe[str] = UNSET
 
 
 @read_model
 class Discount(Record):
-    """The API's `DiscountDto`."""
+    """A row of `discount.list` and `discount.list_v2`. The API's `DiscountDto`."""
 
     discount_code: Maybe[str] = UNSET
     series: Maybe[str] = UNSET
@@ -134,7 +137,7 @@ class Discount(Record):
 
 @write_model
 class DiscountBreakpointUpdate(LineUpdate):
-    """The API's `DiscountBreakpointUpdateDto`."""
+    """The type of `DiscountUpdate.discount_breakpoints`. The API's `DiscountBreakpointUpdateDto`."""
 
     line_key = "line_nbr"
 
@@ -152,7 +155,7 @@ class DiscountBreakpointUpdate(LineUpdate):
 
 @write_model
 class DiscountUpdate(WriteModel):
-    """The API's `DiscountUpdateDto`."""
+    """The body of `discount.create` and `discount.update`. The API's `DiscountUpdateDto`."""
 
     discount_code: Maybe[str] = wrapped()
     series: Maybe[str] = wrapped()

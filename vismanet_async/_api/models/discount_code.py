@@ -18,7 +18,7 @@ __all__ = ["DiscountCode"]
 
 @read_model
 class DiscountCode(Record):
-    """The API's `DiscountCodeDto`."""
+    """A row of `discount_code.list` and `discount_code.list_v2`. The API's `DiscountCodeDto`."""
 
     discount_code: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

@@ -27,14 +27,14 @@ __all__ = ["ChangeEmployeeNrAction", "CompanyTreeInfo", "EmployeeContactUpdate",
 
 @write_model
 class ChangeEmployeeNrAction(WriteModel):
-    """The API's `ChangeEmployeeNrActionDto`."""
+    """The body of `employee.change_employee_cd`. The API's `ChangeEmployeeNrActionDto`."""
 
     employee_nr: Maybe[str] = UNSET
 
 
 @write_model
 class CompanyTreeInfo(LineUpdate):
-    """The API's `CompanyTreeInfoDto`."""
+    """The type of `EmployeeUpdate.company_tree_info`. The API's `CompanyTreeInfoDto`."""
 
     line_key = None
 
@@ -46,7 +46,10 @@ class CompanyTreeInfo(LineUpdate):
 
 @write_model
 class EmployeeContactUpdate(WriteModel):
-    """The API's `EmployeeContactUpdateDto` and `ContactInEmployeeUpdateDto`."""
+    """The type of `EmployeeCreate.contact` and `EmployeeUpdate.contact`.
+
+    The API's `EmployeeContactUpdateDto` and `ContactInEmployeeUpdateDto`.
+    """
 
     first_name: Maybe[str] = wrapped()
     last_name: Maybe[str] = wrapped()
@@ -60,7 +63,7 @@ class EmployeeContactUpdate(WriteModel):
 
 @write_model
 class EmployeeCreate(WriteModel):
-    """The API's `EmployeeCreateDto`."""
+    """The body of `employee.create`. The API's `EmployeeCreateDto`."""
 
     employee_cd: Maybe[str] = wrapped()
     department: Maybe[str] = wrapped()
@@ -74,7 +77,7 @@ class EmployeeCreate(WriteModel):
 
 @write_model
 class EmployeeUpdate(WriteModel):
-    """The API's `EmployeeUpdateDto`."""
+    """The body of `employee.update`. The API's `EmployeeUpdateDto`."""
 
     employee_class: Maybe[str] = wrapped()
     status: Maybe[EmployeeUpdateStatusChoice] = wrapped()

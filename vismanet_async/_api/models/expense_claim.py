@@ -26,7 +26,7 @@ __all__ = ["ExpenseClaimDetailUpdate", "ExpenseClaimUpdate"]
 
 @write_model
 class ExpenseClaimDetailUpdate(LineUpdate):
-    """The API's `ExpenseClaimDetailUpdateDto`."""
+    """The type of `ExpenseClaimUpdate.details`. The API's `ExpenseClaimDetailUpdateDto`."""
 
     line_key = "claim_detail_id"
 
@@ -53,7 +53,7 @@ class ExpenseClaimDetailUpdate(LineUpdate):
 
 @write_model
 class ExpenseClaimUpdate(WriteModel):
-    """The API's `ExpenseClaimUpdateDto`."""
+    """The body of `expense_claim.create` and `expense_claim.update`. The API's `ExpenseClaimUpdateDto`."""
 
     date: Maybe[Moment] = wrapped()
     description: Maybe[str] = wrapped()

@@ -16,7 +16,7 @@ __all__ = ["ExpenseReceiptUpdate"]
 
 @write_model
 class ExpenseReceiptUpdate(WriteModel):
-    """The API's `ExpenseReceiptUpdateDto`."""
+    """The body of `expense_receipt.create` and `expense_receipt.update`. The API's `ExpenseReceiptUpdateDto`."""
 
     date: Maybe[Moment] = wrapped()
     currency: Maybe[str] = wrapped()

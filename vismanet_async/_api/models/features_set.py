@@ -14,7 +14,7 @@ __all__ = ["Feature", "FeaturesSet"]
 
 @read_model
 class Feature(Model):
-    """The API's `FeatureDto`."""
+    """The type of `FeaturesSet.features`. The API's `FeatureDto`."""
 
     name: Maybe[str] = UNSET
     display_name: Maybe[str] = UNSET
@@ -24,6 +24,6 @@ class Feature(Model):
 
 @read_model
 class FeaturesSet(Record):
-    """The API's `FeaturesSetDto`."""
+    """Returned by `features_set.get`. The API's `FeaturesSetDto`."""
 
     features: Maybe[list[Feature]] = UNSET

@@ -17,7 +17,7 @@ __all__ = ["FinancialPeriod"]
 
 @read_model
 class FinancialPeriod(Record):
-    """The API's `FinancialPeriodDto`."""
+    """Returned by `financial_period.get`; a row of `financial_period.list`. The API's `FinancialPeriodDto`."""
 
     year: Maybe[int] = UNSET
     period: Maybe[str] = UNSET

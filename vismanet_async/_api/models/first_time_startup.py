@@ -16,7 +16,7 @@ __all__ = ["FirstTimeStartup"]
 
 @read_model
 class FirstTimeStartup(Record):
-    """The API's `FirstTimeStartupDto`."""
+    """Returned by `first_time_startup.get_status`. The API's `FirstTimeStartupDto`."""
 
     financials: Maybe[bool] = UNSET
     message: Maybe[str] = UNSET

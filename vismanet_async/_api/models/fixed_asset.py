@@ -39,7 +39,7 @@ __all__ = [
 
 @read_model
 class BookBalanceBook(Model):
-    """The API's `BookInBookBalanceDto`."""
+    """The type of `FixedAssetBookBalance.book`. The API's `BookInBookBalanceDto`."""
 
     book_id: Maybe[str] = json_name("bookID")
     description: Maybe[str] = UNSET
@@ -47,14 +47,14 @@ class BookBalanceBook(Model):
 
 @read_model
 class DetailsDisposalMethod(Model):
-    """The API's `DisposalMethodInDetailsDto`."""
+    """The type of `FixedAssetDetails.disposal_method`. The API's `DisposalMethodInDetailsDto`."""
 
     description: Maybe[str] = UNSET
 
 
 @read_model
 class DetailsLeaseAndRentInfo(Model):
-    """The API's `LeaseAndRentInfoInDetailsDto`."""
+    """The type of `FixedAssetDetails.lease_and_rent_info`. The API's `LeaseAndRentInfoInDetailsDto`."""
 
     lessor_id: Maybe[str] = json_name("lessorID")
     lessor_name: Maybe[str] = UNSET
@@ -67,7 +67,7 @@ class DetailsLeaseAndRentInfo(Model):
 
 @read_model
 class FixedAssetBookBalance(Model):
-    """The API's `BookBalanceInFixedAssetDto`."""
+    """The type of `FixedAsset.book_balance`. The API's `BookBalanceInFixedAssetDto`."""
 
     acquisition_cost: Maybe[Decimal] = UNSET
     depreciation_method_id: Maybe[str] = json_name("depreciationMethodID")
@@ -82,7 +82,7 @@ class FixedAssetBookBalance(Model):
 
 @read_model
 class FixedAssetDetails(Model):
-    """The API's `DetailsInFixedAssetDto`."""
+    """The type of `FixedAsset.details`. The API's `DetailsInFixedAssetDto`."""
 
     property_type: Maybe[FixedAssetPropertyType] = UNSET
     status: Maybe[FixedAssetStatus] = UNSET
@@ -102,7 +102,7 @@ class FixedAssetDetails(Model):
 
 @read_model
 class FixedAssetLocation(Model):
-    """The API's `LocationInFixedAssetDto`."""
+    """The type of `FixedAsset.location`. The API's `LocationInFixedAssetDto`."""
 
     department_id: Maybe[str] = json_name("departmentID")
     branch_id: Maybe[str] = json_name("branchID")
@@ -110,7 +110,7 @@ class FixedAssetLocation(Model):
 
 @read_model
 class FixedAssetPropertyTaxReference(Model):
-    """The API's `PropertyTaxInFixedAssetDto`."""
+    """The type of `FixedAsset.property_tax`. The API's `PropertyTaxInFixedAssetDto`."""
 
     property_tax_id: Maybe[str] = json_name("propertyTaxID")
     description: Maybe[str] = UNSET
@@ -118,7 +118,7 @@ class FixedAssetPropertyTaxReference(Model):
 
 @read_model
 class FixedAssetType(Model):
-    """The API's `TypeInFixedAssetDto`."""
+    """The type of `FixedAsset.type`. The API's `TypeInFixedAssetDto`."""
 
     asset_type_id: Maybe[str] = json_name("assetTypeID")
     description: Maybe[str] = UNSET
@@ -126,7 +126,7 @@ class FixedAssetType(Model):
 
 @read_model
 class FixedAsset(Record):
-    """The API's `FixedAssetDto`."""
+    """Returned by `fixed_asset.get`; a row of `fixed_asset.list`. The API's `FixedAssetDto`."""
 
     asset_id: Maybe[str] = json_name("assetID")
     record_type: Maybe[str] = UNSET

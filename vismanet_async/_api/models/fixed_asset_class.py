@@ -20,7 +20,7 @@ __all__ = ["FixedAssetClass", "FixedAssetClassBookSettings"]
 
 @read_model
 class FixedAssetClassBookSettings(Model):
-    """The API's `BookSettingsInFixedAssetClassDto`."""
+    """The type of `FixedAssetClass.book_settings`. The API's `BookSettingsInFixedAssetClassDto`."""
 
     book_id: Maybe[str] = json_name("bookID")
     depreciation_method_id: Maybe[str] = json_name("depreciationMethodID")
@@ -28,7 +28,7 @@ class FixedAssetClassBookSettings(Model):
 
 @read_model
 class FixedAssetClass(Record):
-    """The API's `FixedAssetClassDto`."""
+    """Returned by `fixed_asset_class.get`; a row of `fixed_asset_class.list`. The API's `FixedAssetClassDto`."""
 
     class_id: Maybe[str] = json_name("classID")
     record_type: Maybe[str] = UNSET

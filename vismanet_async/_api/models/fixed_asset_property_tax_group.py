@@ -20,7 +20,7 @@ __all__ = ["FixedAssetPropertyTax", "FixedAssetPropertyTaxDetails"]
 
 @read_model
 class FixedAssetPropertyTaxDetails(Model):
-    """The API's `FixedAssetPropertyTaxDetailsDto`."""
+    """The type of `FixedAssetPropertyTax.details`. The API's `FixedAssetPropertyTaxDetailsDto`."""
 
     date: Maybe[datetime] = UNSET
     property_value: Maybe[Decimal] = UNSET
@@ -29,7 +29,10 @@ class FixedAssetPropertyTaxDetails(Model):
 
 @read_model
 class FixedAssetPropertyTax(Record):
-    """The API's `FixedAssetPropertyTaxDto`."""
+    """Returned by `fixed_asset_property_tax_group.get`; a row of `fixed_asset_property_tax_group.list`.
+
+    The API's `FixedAssetPropertyTaxDto`.
+    """
 
     property_tax_id: Maybe[str] = json_name("propertyTaxID")
     description: Maybe[str] = UNSET

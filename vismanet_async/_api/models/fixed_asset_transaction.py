@@ -33,7 +33,7 @@ __all__ = ["FixedAssetTransaction", "FixedAssetTransactionAccounts", "FixedAsset
 
 @read_model
 class FixedAssetTransactionAccounts(Model):
-    """The API's `AccountsInFixedAssetTransactionDto`."""
+    """The type of `FixedAssetTransaction.accounts`. The API's `AccountsInFixedAssetTransactionDto`."""
 
     debit_account_id: Maybe[str] = json_name("debitAccountID")
     debit_sub_account_id: Maybe[str] = json_name("debitSubAccountID")
@@ -43,7 +43,7 @@ class FixedAssetTransactionAccounts(Model):
 
 @read_model
 class FixedAssetTransactionRegister(Model):
-    """The API's `RegisterInFixedAssetTransactionDto`."""
+    """The type of `FixedAssetTransaction.register`. The API's `RegisterInFixedAssetTransactionDto`."""
 
     document_date: Maybe[datetime] = UNSET
     status: Maybe[FixedAssetRegisterStatus] = UNSET
@@ -52,7 +52,10 @@ class FixedAssetTransactionRegister(Model):
 
 @read_model
 class FixedAssetTransaction(Record):
-    """The API's `FixedAssetTransactionDto`."""
+    """A row of `fixed_asset_transaction.list` and `fixed_asset_transaction.list_by_reference`.
+
+    The API's `FixedAssetTransactionDto`.
+    """
 
     ref_no: Maybe[str] = UNSET
     line_no: Maybe[int] = UNSET

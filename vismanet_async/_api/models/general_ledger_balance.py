@@ -29,7 +29,7 @@ __all__ = ["GeneralLedgerBalance"]
 
 @read_model
 class GeneralLedgerBalance(Record):
-    """The API's `GeneralLedgerBalanceDto`."""
+    """A row of `general_ledger_balance.list`. The API's `GeneralLedgerBalanceDto`."""
 
     branch: Maybe[NumberName] = UNSET
     ledger: Maybe[IdDescription] = UNSET

@@ -22,7 +22,7 @@ __all__ = ["GeneralLedgerTransactionDetails"]
 
 @read_model
 class GeneralLedgerTransactionDetails(Record):
-    """The API's `GeneralLedgerTransactionDetailsDto`."""
+    """A row of `general_ledger_transactions.list`. The API's `GeneralLedgerTransactionDetailsDto`."""
 
     line_number: Maybe[int] = UNSET
     module: Maybe[str] = UNSET

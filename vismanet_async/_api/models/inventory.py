@@ -45,14 +45,17 @@ __all__ = [
 
 @read_model
 class BarCodeMetadata(Model):
-    """The API's `BarCodeMetadataDto`."""
+    """The type of `BarCode.metadata`. The API's `BarCodeMetadataDto`."""
 
     total_count: Maybe[int] = UNSET
 
 
 @read_model
 class BarCode(Record):
-    """The API's `BarCodeDto`."""
+    """A row of `inventory.list_barcodes_of_shipment`, `inventory.list_barcodes_of_stocktake` and 2 more.
+
+    The API's `BarCodeDto`.
+    """
 
     bar_code: Maybe[str] = UNSET
     inventory_number: Maybe[str] = UNSET
@@ -61,21 +64,21 @@ class BarCode(Record):
 
 @write_model
 class ChangeInventoryNbrAction(WriteModel):
-    """The API's `ChangeInventoryNbrActionDto`."""
+    """The body of `inventory.change_inventory_nbr`. The API's `ChangeInventoryNbrActionDto`."""
 
     inventory_nbr: Maybe[str] = UNSET
 
 
 @write_model
 class CostPriceStatisticsUpdate(WriteModel):
-    """The API's `CostPriceStatisticsUpdateDto`."""
+    """The type of `InventoryUpdate.cost_price_statistics`. The API's `CostPriceStatisticsUpdateDto`."""
 
     last_cost: Maybe[Number] = wrapped()
 
 
 @write_model
 class CrossReferenceUpdate(LineUpdate):
-    """The API's `CrossReferenceUpdateDto`."""
+    """The type of `InventoryUpdate.cross_references`. The API's `CrossReferenceUpdateDto`."""
 
     line_key = None
 
@@ -89,7 +92,7 @@ class CrossReferenceUpdate(LineUpdate):
 
 @write_model
 class IntrastatUpdate(WriteModel):
-    """The API's `IntrastatUpdateDto`."""
+    """The type of `InventoryUpdate.intrastat`. The API's `IntrastatUpdateDto`."""
 
     c_n8: Maybe[str] = wrapped()
     country_of_origin: Maybe[str] = wrapped()
@@ -98,7 +101,10 @@ class IntrastatUpdate(WriteModel):
 
 @write_model
 class InventoryCrossReferenceUpdate(WriteModel):
-    """The API's `InventoryCrossReferenceUpdateDto`."""
+    """The body of `inventory.create_cross_reference` and `inventory.update_cross_reference`.
+
+    The API's `InventoryCrossReferenceUpdateDto`.
+    """
 
     alternate_type: Maybe[AlternateTypeChoice] = wrapped()
     b_account: Maybe[str] = wrapped()
@@ -109,7 +115,7 @@ class InventoryCrossReferenceUpdate(WriteModel):
 
 @write_model
 class PackagingUpdate(WriteModel):
-    """The API's `PackagingUpdateDto`."""
+    """The type of `InventoryUpdate.packaging`. The API's `PackagingUpdateDto`."""
 
     base_item_weight: Maybe[Number] = wrapped()
     weight_uom: Maybe[str] = wrapped("weightUOM")
@@ -119,7 +125,7 @@ class PackagingUpdate(WriteModel):
 
 @write_model
 class SupplierDetails(LineUpdate):
-    """The API's `SupplierDetailsDto`."""
+    """The type of `InventoryUpdate.supplier_details`. The API's `SupplierDetailsDto`."""
 
     line_key = None
 
@@ -142,7 +148,7 @@ class SupplierDetails(LineUpdate):
 
 @write_model
 class InventoryUpdate(WriteModel):
-    """The API's `InventoryUpdateDto`."""
+    """The body of `inventory.create`, `inventory.update` and 1 more. The API's `InventoryUpdateDto`."""
 
     inventory_number: Maybe[str] = wrapped()
     status: Maybe[InventoryStatusChoice] = wrapped()

@@ -38,7 +38,7 @@ __all__ = [
 
 @read_model
 class InventoryAdjustmentLine(Model):
-    """The API's `InventoryAdjustmentLineDto`."""
+    """The type of `InventoryAdjustment.adjusment_lines`. The API's `InventoryAdjustmentLineDto`."""
 
     warehouse: Maybe[IdDescription] = UNSET
     unit_cost: Maybe[Decimal] = UNSET
@@ -58,7 +58,10 @@ class InventoryAdjustmentLine(Model):
 
 @read_model
 class InventoryAdjustment(Record):
-    """The API's `InventoryAdjustmentDto`."""
+    """Returned by `inventory_adjustment.get`; a row of `inventory_adjustment.list`.
+
+    The API's `InventoryAdjustmentDto`.
+    """
 
     total_cost: Maybe[Decimal] = UNSET
     control_cost: Maybe[Decimal] = UNSET
@@ -83,7 +86,7 @@ class InventoryAdjustment(Record):
 
 @write_model
 class InventoryAdjustmentLineUpdate(LineUpdate):
-    """The API's `InventoryAdjustmentLineUpdateDto`."""
+    """The type of `InventoryAdjustmentUpdate.adjustment_lines`. The API's `InventoryAdjustmentLineUpdateDto`."""
 
     warehouse_id: Maybe[str] = wrapped()
     unit_cost: Maybe[Number] = wrapped()
@@ -104,7 +107,10 @@ class InventoryAdjustmentLineUpdate(LineUpdate):
 
 @write_model
 class InventoryAdjustmentUpdate(WriteModel):
-    """The API's `InventoryAdjustmentUpdateDto`."""
+    """The body of `inventory_adjustment.create` and `inventory_adjustment.update`.
+
+    The API's `InventoryAdjustmentUpdateDto`.
+    """
 
     control_cost: Maybe[Number] = wrapped()
     adjustment_lines: Maybe[list[InventoryAdjustmentLineUpdate]] = UNSET

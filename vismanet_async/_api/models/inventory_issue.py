@@ -43,7 +43,7 @@ __all__ = ["InventoryIssue", "InventoryIssueLine", "InventoryIssueLineUpdate", "
 
 @read_model
 class InventoryIssueLine(Model):
-    """The API's `InventoryIssueLineDto`."""
+    """The type of `InventoryIssue.issue_lines`. The API's `InventoryIssueLineDto`."""
 
     transaction_type: Maybe[InventoryTransactionType] = UNSET
     warehouse: Maybe[IdDescription] = UNSET
@@ -70,7 +70,7 @@ class InventoryIssueLine(Model):
 
 @read_model
 class InventoryIssue(Record):
-    """The API's `InventoryIssueDto`."""
+    """Returned by `inventory_issue.get`; a row of `inventory_issue.list`. The API's `InventoryIssueDto`."""
 
     total_amount: Maybe[Decimal] = UNSET
     control_amount: Maybe[Decimal] = UNSET
@@ -95,7 +95,7 @@ class InventoryIssue(Record):
 
 @write_model
 class InventoryIssueLineUpdate(LineUpdate):
-    """The API's `InventoryIssueLineUpdateDto`."""
+    """The type of `InventoryIssueUpdate.issue_lines`. The API's `InventoryIssueLineUpdateDto`."""
 
     warehouse_id: Maybe[str] = wrapped()
     unit_cost: Maybe[Number] = wrapped()
@@ -122,7 +122,7 @@ class InventoryIssueLineUpdate(LineUpdate):
 
 @write_model
 class InventoryIssueUpdate(WriteModel):
-    """The API's `InventoryIssueUpdateDto`."""
+    """The body of `inventory_issue.create` and `inventory_issue.update`. The API's `InventoryIssueUpdateDto`."""
 
     control_amount: Maybe[Number] = wrapped()
     issue_lines: Maybe[list[InventoryIssueLineUpdate]] = UNSET

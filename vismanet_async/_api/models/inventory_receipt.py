@@ -41,7 +41,7 @@ __all__ = [
 
 @read_model
 class InventoryReceiptLine(Model):
-    """The API's `InventoryReceiptLineDto`."""
+    """The type of `InventoryReceipt.receipt_lines`. The API's `InventoryReceiptLineDto`."""
 
     warehouse: Maybe[IdDescription] = UNSET
     unit_cost: Maybe[Decimal] = UNSET
@@ -63,7 +63,7 @@ class InventoryReceiptLine(Model):
 
 @read_model
 class InventoryReceipt(Record):
-    """The API's `InventoryReceiptDto`."""
+    """Returned by `inventory_receipt.get`; a row of `inventory_receipt.list`. The API's `InventoryReceiptDto`."""
 
     total_cost: Maybe[Decimal] = UNSET
     control_cost: Maybe[Decimal] = UNSET
@@ -89,7 +89,7 @@ class InventoryReceipt(Record):
 
 @write_model
 class InventoryReceiptLineAllocationsUpdate(LineUpdate):
-    """The API's `InventoryReceiptLineAllocationsUpdateDto`."""
+    """The type of `InventoryReceiptLineUpdate.allocations`. The API's `InventoryReceiptLineAllocationsUpdateDto`."""
 
     line_key = "line_nbr"
 
@@ -103,7 +103,7 @@ class InventoryReceiptLineAllocationsUpdate(LineUpdate):
 
 @write_model
 class InventoryReceiptLineUpdate(LineUpdate):
-    """The API's `InventoryReceiptLineUpdateDto`."""
+    """The type of `InventoryReceiptUpdate.receipt_lines`. The API's `InventoryReceiptLineUpdateDto`."""
 
     warehouse_id: Maybe[str] = wrapped()
     unit_cost: Maybe[Number] = wrapped()
@@ -124,7 +124,10 @@ class InventoryReceiptLineUpdate(LineUpdate):
 
 @write_model
 class InventoryReceiptUpdate(WriteModel):
-    """The API's `InventoryReceiptUpdateDto`."""
+    """The body of `inventory_receipt.create` and `inventory_receipt.update`.
+
+    The API's `InventoryReceiptUpdateDto`.
+    """
 
     transfer_number: Maybe[str] = wrapped()
     control_cost: Maybe[Number] = wrapped()

@@ -22,7 +22,7 @@ __all__ = ["InventorySummary"]
 
 @read_model
 class InventorySummary(Record):
-    """The API's `InventorySummaryDto`."""
+    """A row of `inventory_summary.list`. The API's `InventorySummaryDto`."""
 
     inventory: Maybe[NumberDescription] = UNSET
     warehouse: Maybe[IdDescription] = UNSET

@@ -40,7 +40,7 @@ __all__ = [
 
 @read_model
 class AllocationsBasic(Model):
-    """The API's `AllocationsBasicDto`."""
+    """The type of `InventoryTransferLine.allocations`. The API's `AllocationsBasicDto`."""
 
     line_nbr: Maybe[int] = UNSET
     location: Maybe[LocationDescription] = UNSET
@@ -50,7 +50,7 @@ class AllocationsBasic(Model):
 
 @write_model
 class AllocationsUpdateBasic(LineUpdate):
-    """The API's `AllocationsUpdateBasicDto`."""
+    """The type of `InventoryTransferLineUpdate.allocations`. The API's `AllocationsUpdateBasicDto`."""
 
     line_key = "line_nbr"
 
@@ -63,7 +63,7 @@ class AllocationsUpdateBasic(LineUpdate):
 
 @read_model
 class InventoryTransferLine(Model):
-    """The API's `InventoryTransferLineDto`."""
+    """The type of `InventoryTransfer.transfer_lines`. The API's `InventoryTransferLineDto`."""
 
     to_location: Maybe[LocationDescription] = UNSET
     lot_serial_number: Maybe[str] = UNSET
@@ -82,7 +82,7 @@ class InventoryTransferLine(Model):
 
 @read_model
 class InventoryTransfer(Record):
-    """The API's `InventoryTransferDto`."""
+    """Returned by `inventory_transfer.get`; a row of `inventory_transfer.list`. The API's `InventoryTransferDto`."""
 
     warehouse: Maybe[IdDescription] = UNSET
     to_warehouse: Maybe[IdDescription] = UNSET
@@ -107,7 +107,7 @@ class InventoryTransfer(Record):
 
 @write_model
 class InventoryTransferLineUpdate(LineUpdate):
-    """The API's `InventoryTransferLineUpdateDto`."""
+    """The type of `InventoryTransferUpdate.transfer_lines`. The API's `InventoryTransferLineUpdateDto`."""
 
     to_location_id: Maybe[str] = wrapped()
     lot_serial_number: Maybe[str] = wrapped()
@@ -128,7 +128,10 @@ class InventoryTransferLineUpdate(LineUpdate):
 
 @write_model
 class InventoryTransferUpdate(WriteModel):
-    """The API's `InventoryTransferUpdateDto`."""
+    """The body of `inventory_transfer.create` and `inventory_transfer.update`.
+
+    The API's `InventoryTransferUpdateDto`.
+    """
 
     warehouse_id: Maybe[str] = wrapped()
     to_warehouse_id: Maybe[str] = wrapped()

@@ -34,7 +34,7 @@ __all__ = ["JournalTransaction", "JournalTransactionLine", "JournalTransactionLi
 
 @read_model
 class JournalTransactionLine(Model):
-    """The API's `JournalTransactionLineDto`."""
+    """The type of `JournalTransaction.journal_transaction_lines`. The API's `JournalTransactionLineDto`."""
 
     line_number: Maybe[int] = UNSET
     account_number: Maybe[str] = UNSET
@@ -63,7 +63,10 @@ class JournalTransactionLine(Model):
 
 @read_model
 class JournalTransaction(Record):
-    """The API's `JournalTransactionDto`."""
+    """Returned by `journal_transaction.get`; a row of `journal_transaction.list`.
+
+    The API's `JournalTransactionDto`.
+    """
 
     module: Maybe[JournalTransactionModule] = UNSET
     batch_number: Maybe[str] = UNSET
@@ -101,7 +104,10 @@ class JournalTransaction(Record):
 
 @write_model
 class JournalTransactionLineUpdate(LineUpdate):
-    """The API's `JournalTransactionLineUpdateDto`."""
+    """The type of `JournalTransactionUpdate.journal_transaction_lines`.
+
+    The API's `JournalTransactionLineUpdateDto`.
+    """
 
     operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
@@ -123,7 +129,10 @@ class JournalTransactionLineUpdate(LineUpdate):
 
 @write_model
 class JournalTransactionUpdate(WriteModel):
-    """The API's `JournalTransactionUpdateDto`."""
+    """The body of `journal_transaction.create` and `journal_transaction.update`.
+
+    The API's `JournalTransactionUpdateDto`.
+    """
 
     batch_number: Maybe[str] = wrapped()
     hold: Maybe[bool] = wrapped()

@@ -39,7 +39,7 @@ __all__ = [
 
 @read_model
 class KitAssemblyNonStockComponent(Model):
-    """The API's `KitAssemblyNonStockComponentDto`."""
+    """The type of `KitAssembly.non_stock_component_lines`. The API's `KitAssemblyNonStockComponentDto`."""
 
     line_nbr: Maybe[int] = UNSET
     item_id: Maybe[str] = UNSET
@@ -58,7 +58,7 @@ class KitAssemblyNonStockComponent(Model):
 
 @read_model
 class KitAssemblyStockComponents(Model):
-    """The API's `KitAssemblyStockComponentsDto`."""
+    """The type of `KitAssembly.stock_component_lines`. The API's `KitAssemblyStockComponentsDto`."""
 
     line_nbr: Maybe[int] = UNSET
     item_id: Maybe[str] = UNSET
@@ -81,7 +81,7 @@ class KitAssemblyStockComponents(Model):
 
 @read_model
 class KitAssembly(Record):
-    """The API's `KitAssemblyDto`."""
+    """Returned by `kit_assembly.get`; a row of `kit_assembly.list`. The API's `KitAssemblyDto`."""
 
     type: Maybe[str] = UNSET
     ref_no: Maybe[str] = UNSET
@@ -110,7 +110,7 @@ class KitAssembly(Record):
 
 @write_model
 class KitAssemblyLinkInsert(WriteModel):
-    """The API's `KitAssemblyLinkInsertDto`."""
+    """The type of `KitAssemblyInsert.kit_assembly_link`. The API's `KitAssemblyLinkInsertDto`."""
 
     order_type: Maybe[str] = wrapped()
     order_number: Maybe[str] = wrapped()
@@ -119,7 +119,10 @@ class KitAssemblyLinkInsert(WriteModel):
 
 @write_model
 class KitAssemblyNonStockComponentsUpdate(LineUpdate):
-    """The API's `KitAssemblyNonStockComponentsUpdateDto`."""
+    """The type of `KitAssemblyInsert.non_stock_component_lines` and `KitAssemblyUpdate.non_stock_component_lines`.
+
+    The API's `KitAssemblyNonStockComponentsUpdateDto`.
+    """
 
     line_key = "line_nbr"
 
@@ -134,7 +137,10 @@ class KitAssemblyNonStockComponentsUpdate(LineUpdate):
 
 @write_model
 class KitAssemblyStockComponentAllocationsUpdate(LineUpdate):
-    """The API's `KitAssemblyStockComponentAllocationsUpdateDto`."""
+    """The type of `KitAssemblyInsert.stock_component_allocations` and 2 more.
+
+    The API's `KitAssemblyStockComponentAllocationsUpdateDto`.
+    """
 
     line_key = "line_nbr"
 
@@ -150,7 +156,10 @@ class KitAssemblyStockComponentAllocationsUpdate(LineUpdate):
 
 @write_model
 class KitAssemblyStockComponentsUpdate(LineUpdate):
-    """The API's `KitAssemblyStockComponentsUpdateDto`."""
+    """The type of `KitAssemblyInsert.stock_component_lines` and `KitAssemblyUpdate.stock_component_lines`.
+
+    The API's `KitAssemblyStockComponentsUpdateDto`.
+    """
 
     line_key = "line_nbr"
 
@@ -167,7 +176,7 @@ class KitAssemblyStockComponentsUpdate(LineUpdate):
 
 @write_model
 class KitAssemblyInsert(WriteModel):
-    """The API's `KitAssemblyInsertDto`."""
+    """The body of `kit_assembly.create`. The API's `KitAssemblyInsertDto`."""
 
     kit_assembly_link: Maybe[KitAssemblyLinkInsert] = UNSET
     type: Maybe[str] = UNSET
@@ -191,7 +200,7 @@ class KitAssemblyInsert(WriteModel):
 
 @write_model
 class KitAssemblyUpdate(WriteModel):
-    """The API's `KitAssemblyUpdateDto`."""
+    """The body of `kit_assembly.update`. The API's `KitAssemblyUpdateDto`."""
 
     type: Maybe[str] = UNSET
     ref_no: Maybe[str] = UNSET

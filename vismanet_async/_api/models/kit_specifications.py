@@ -34,7 +34,7 @@ __all__ = [
 
 @read_model
 class KitSpecificationNonStockComponent(Model):
-    """The API's `KitSpecificationNonStockComponentDto`."""
+    """The type of `KitSpecification.non_stock_component_lines`. The API's `KitSpecificationNonStockComponentDto`."""
 
     line_nbr: Maybe[int] = UNSET
     component_id: Maybe[str] = json_name("componentID")
@@ -50,7 +50,7 @@ class KitSpecificationNonStockComponent(Model):
 
 @read_model
 class KitSpecificationStockComponents(Model):
-    """The API's `KitSpecificationStockComponentsDto`."""
+    """The type of `KitSpecification.stock_component_lines`. The API's `KitSpecificationStockComponentsDto`."""
 
     line_nbr: Maybe[int] = UNSET
     component_id: Maybe[str] = json_name("componentID")
@@ -68,7 +68,10 @@ class KitSpecificationStockComponents(Model):
 
 @read_model
 class KitSpecification(Record):
-    """The API's `KitSpecificationDto`."""
+    """Returned by `kit_specifications.get`; a row of `kit_specifications.list` and 1 more.
+
+    The API's `KitSpecificationDto`.
+    """
 
     kit_inventory_id: Maybe[str] = json_name("kitInventoryID")
     revision: Maybe[str] = UNSET
@@ -87,7 +90,10 @@ class KitSpecification(Record):
 
 @write_model
 class KitSpecificationNonStockComponentsUpdate(LineUpdate):
-    """The API's `KitSpecificationNonStockComponentsUpdateDto`."""
+    """The type of `KitSpecificationUpdate.non_stock_component_lines`.
+
+    The API's `KitSpecificationNonStockComponentsUpdateDto`.
+    """
 
     line_key = "line_nbr"
 
@@ -103,7 +109,10 @@ class KitSpecificationNonStockComponentsUpdate(LineUpdate):
 
 @write_model
 class KitSpecificationStockComponentsUpdate(LineUpdate):
-    """The API's `KitSpecificationStockComponentsUpdateDto`."""
+    """The type of `KitSpecificationUpdate.stock_component_lines`.
+
+    The API's `KitSpecificationStockComponentsUpdateDto`.
+    """
 
     line_key = "line_nbr"
 
@@ -121,7 +130,10 @@ class KitSpecificationStockComponentsUpdate(LineUpdate):
 
 @write_model
 class KitSpecificationUpdate(LineUpdate):
-    """The API's `KitSpecificationUpdateDto`."""
+    """The body of `kit_specifications.create` and `kit_specifications.update`.
+
+    The API's `KitSpecificationUpdateDto`.
+    """
 
     line_key = None
 

@@ -26,7 +26,7 @@ __all__ = ["LandedCostCode"]
 
 @read_model
 class LandedCostCode(Record):
-    """The API's `LandedCostCodeDto`."""
+    """Returned by `landed_cost_code.get`; a row of `landed_cost_code.list`. The API's `LandedCostCodeDto`."""
 
     landed_cost_code_id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

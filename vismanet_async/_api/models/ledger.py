@@ -25,7 +25,7 @@ __all__ = ["Ledger"]
 
 @read_model
 class Ledger(Record):
-    """The API's `LedgerDto`."""
+    """A row of `ledger.list`. The API's `LedgerDto`."""
 
     internal_id: Maybe[int] = UNSET
     number: Maybe[str] = UNSET

@@ -25,7 +25,7 @@ __all__ = ["Location", "LocationPeppolScheme", "LocationUpdate", "PeppolSchemeUp
 
 @read_model
 class LocationPeppolScheme(Model):
-    """The API's `PeppolSchemeInLocationDto`."""
+    """The type of `Location.peppol_scheme`. The API's `PeppolSchemeInLocationDto`."""
 
     endpoint: Maybe[str] = UNSET
     party_identification: Maybe[str] = UNSET
@@ -34,7 +34,10 @@ class LocationPeppolScheme(Model):
 
 @read_model
 class Location(Record):
-    """The API's `LocationDto`."""
+    """Returned by `location.get`; a row of `location.list` and `location.list_of_account`.
+
+    The API's `LocationDto`.
+    """
 
     baccount: Maybe[InternalIdNumberName] = UNSET
     location_id: Maybe[str] = UNSET
@@ -56,7 +59,7 @@ class Location(Record):
 
 @write_model
 class PeppolSchemeUpdate(WriteModel):
-    """The API's `PeppolSchemeUpdateDto`."""
+    """The type of `LocationUpdate.peppol_scheme`. The API's `PeppolSchemeUpdateDto`."""
 
     endpoint: Maybe[str] = wrapped()
     party_identification: Maybe[str] = wrapped()
@@ -65,7 +68,7 @@ class PeppolSchemeUpdate(WriteModel):
 
 @write_model
 class LocationUpdate(WriteModel):
-    """The API's `LocationUpdateDto`."""
+    """The body of `location.create` and `location.update`. The API's `LocationUpdateDto`."""
 
     baccount_id: Maybe[str] = wrapped()
     location_id: Maybe[str] = wrapped()

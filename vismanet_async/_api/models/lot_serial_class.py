@@ -33,7 +33,7 @@ __all__ = ["LotSerialClass", "LotSerialClassDetail"]
 
 @read_model
 class LotSerialClassDetail(Model):
-    """The API's `LotSerialClassDetailDto`."""
+    """The type of `LotSerialClass.details`. The API's `LotSerialClassDetailDto`."""
 
     id: Maybe[str] = UNSET
     segment_number: Maybe[int] = UNSET
@@ -45,7 +45,7 @@ class LotSerialClassDetail(Model):
 
 @read_model
 class LotSerialClass(Record):
-    """The API's `LotSerialClassDto`."""
+    """Returned by `lot_serial_class.get`; a row of `lot_serial_class.list`. The API's `LotSerialClassDto`."""
 
     id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

@@ -15,7 +15,7 @@ __all__ = ["ActiveMultilanguage", "LanguageUpdate", "Multilanguage", "Multilangu
 
 @read_model
 class ActiveMultilanguage(Record):
-    """The API's `ActiveMultilanguageDto`."""
+    """A row of `multilanguage.list_languages`. The API's `ActiveMultilanguageDto`."""
 
     is_default: Maybe[bool] = UNSET
     language_iso: Maybe[str] = json_name("languageISO")
@@ -25,14 +25,17 @@ class ActiveMultilanguage(Record):
 
 @write_model
 class LanguageUpdate(WriteModel):
-    """The API's `LanguageUpdateDto`."""
+    """The body of `multilanguage.update_default_language`. The API's `LanguageUpdateDto`."""
 
     language_iso: Maybe[str] = json_name("languageISO")
 
 
 @read_model
 class Multilanguage(Record):
-    """The API's `MultilanguageDto`."""
+    """Returned by `multilanguage.get_inventory_translation`; a row of `multilanguage.list_inventory_translations`.
+
+    The API's `MultilanguageDto`.
+    """
 
     language_iso: Maybe[str] = json_name("languageISO")
     translation: Maybe[str] = UNSET
@@ -41,6 +44,9 @@ class Multilanguage(Record):
 
 @write_model
 class MultilanguageTranslation(WriteModel):
-    """The API's `MultilanguageTranslationDto`."""
+    """The body of `multilanguage.create_inventory_translation` and `multilanguage.update_inventory_translation`.
+
+    The API's `MultilanguageTranslationDto`.
+    """
 
     translation: Maybe[str] = UNSET

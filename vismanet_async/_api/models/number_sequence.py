@@ -18,7 +18,7 @@ __all__ = ["Numbering", "NumberingSequence"]
 
 @read_model
 class NumberingSequence(Model):
-    """The API's `NumberingSequenceDto`."""
+    """The type of `Numbering.sequence`. The API's `NumberingSequenceDto`."""
 
     numbering_id: Maybe[str] = UNSET
     branch: Maybe[NumberName] = UNSET
@@ -33,7 +33,7 @@ class NumberingSequence(Model):
 
 @read_model
 class Numbering(Record):
-    """The API's `NumberingDto`."""
+    """Returned by `number_sequence.get`; a row of `number_sequence.list`. The API's `NumberingDto`."""
 
     numbering_id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

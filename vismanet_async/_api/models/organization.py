@@ -25,7 +25,7 @@ __all__ = ["ExtendedOrganization"]
 
 @read_model
 class ExtendedOrganization(Record):
-    """The API's `ExtendedOrganizationDto`."""
+    """Returned by `organization.get`; a row of `organization.list`. The API's `ExtendedOrganizationDto`."""
 
     organization_cd: Maybe[str] = UNSET
     name: Maybe[str] = UNSET

@@ -19,7 +19,7 @@ __all__ = ["PackagingType"]
 
 @read_model
 class PackagingType(Record):
-    """The API's `PackagingTypeDto`."""
+    """Returned by `packaging_type.get`; a row of `packaging_type.list`. The API's `PackagingTypeDto`."""
 
     box_id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

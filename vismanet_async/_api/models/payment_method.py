@@ -23,7 +23,7 @@ __all__ = ["PaymentMethod", "PaymentMethodDetail"]
 
 @read_model
 class PaymentMethodDetail(Model):
-    """The API's `PaymentMethodDetailDto`."""
+    """The type of `PaymentMethod.details`. The API's `PaymentMethodDetailDto`."""
 
     detail_id: Maybe[str] = json_name("detailID")
     description: Maybe[str] = UNSET
@@ -32,7 +32,7 @@ class PaymentMethodDetail(Model):
 
 @read_model
 class PaymentMethod(Record):
-    """The API's `PaymentMethodDto`."""
+    """Returned by `payment_method.get`; a row of `payment_method.list`. The API's `PaymentMethodDto`."""
 
     payment_method_id: Maybe[str] = json_name("paymentMethodID")
     active: Maybe[bool] = UNSET

@@ -52,14 +52,14 @@ __all__ = ["ChangeProjectIdAction", "Project", "ProjectTemplate", "ProjectUpdate
 
 @write_model
 class ChangeProjectIdAction(WriteModel):
-    """The API's `ChangeProjectIdActionDto`."""
+    """The body of `project.change_project_id`. The API's `ChangeProjectIdActionDto`."""
 
     project_id: Maybe[str] = UNSET
 
 
 @read_model
 class ProjectTemplate(Model):
-    """The API's `TemplateInProjectDto`."""
+    """The type of `Project.template`. The API's `TemplateInProjectDto`."""
 
     status: Maybe[ProjectStatus] = UNSET
     number: Maybe[str] = UNSET
@@ -68,7 +68,7 @@ class ProjectTemplate(Model):
 
 @read_model
 class Task(Model):
-    """The API's `TaskDto`."""
+    """The type of `Project.tasks`. The API's `TaskDto`."""
 
     task_id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET
@@ -88,7 +88,7 @@ class Task(Model):
 
 @read_model
 class Project(Record):
-    """The API's `ProjectDto`."""
+    """Returned by `project.get` and `project.get_by_internal_id`; a row of `project.list`. The API's `ProjectDto`."""
 
     internal_id: Maybe[int] = json_name("internalID")
     project_id: Maybe[str] = json_name("projectID")
@@ -135,7 +135,7 @@ class Project(Record):
 
 @write_model
 class TaskUpdate(LineUpdate):
-    """The API's `TaskUpdateDto`."""
+    """The type of `ProjectUpdate.tasks`. The API's `TaskUpdateDto`."""
 
     line_key = None
 
@@ -153,7 +153,7 @@ class TaskUpdate(LineUpdate):
 
 @write_model
 class ProjectUpdate(WriteModel):
-    """The API's `ProjectUpdateDto`."""
+    """The body of `project.create`, `project.update` and 1 more. The API's `ProjectUpdateDto`."""
 
     project_id: Maybe[str] = wrapped("projectID")
     internal_id: Maybe[int] = wrapped("internalID")

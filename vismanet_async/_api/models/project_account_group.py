@@ -17,7 +17,10 @@ __all__ = ["ProjectAccountGroup"]
 
 @read_model
 class ProjectAccountGroup(Record):
-    """The API's `ProjectAccountGroupDto`."""
+    """Returned by `project_account_group.get`; a row of `project_account_group.list`.
+
+    The API's `ProjectAccountGroupDto`.
+    """
 
     account_group_id: Maybe[str] = UNSET
     active: Maybe[bool] = UNSET

@@ -28,7 +28,7 @@ __all__ = ["ProjectBasic"]
 
 @read_model
 class ProjectBasic(Record):
-    """The API's `ProjectBasicDto`."""
+    """A row of `project_basic.list`. The API's `ProjectBasicDto`."""
 
     internal_id: Maybe[int] = json_name("internalID")
     project_id: Maybe[str] = json_name("projectID")

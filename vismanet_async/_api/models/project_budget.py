@@ -19,7 +19,7 @@ __all__ = ["ProjectBudget", "ProjectBudgetUpdate"]
 
 @read_model
 class ProjectBudget(Record):
-    """The API's `ProjectBudgetDto`."""
+    """A row of `project_budget.list`. The API's `ProjectBudgetDto`."""
 
     project_id: Maybe[str] = json_name("projectID")
     project_task_id: Maybe[str] = json_name("projectTaskID")
@@ -48,7 +48,7 @@ class ProjectBudget(Record):
 
 @write_model
 class ProjectBudgetUpdate(WriteModel):
-    """The API's `ProjectBudgetUpdateDto`."""
+    """The body of `project_budget.create`. The API's `ProjectBudgetUpdateDto`."""
 
     project_id: Maybe[str] = wrapped("projectID")
     project_task_id: Maybe[str] = wrapped("projectTaskID")

@@ -27,7 +27,7 @@ __all__ = ["ProjectTaskUpdate"]
 
 @write_model
 class ProjectTaskUpdate(WriteModel):
-    """The API's `ProjectTaskUpdateDto`."""
+    """The body of `project_task.create` and `project_task.update`. The API's `ProjectTaskUpdateDto`."""
 
     task_id: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()

@@ -53,7 +53,7 @@ __all__ = [
 
 @read_model
 class ProjectTransactionLine(Model):
-    """The API's `ProjectTransactionLineDto`."""
+    """The type of `ProjectTransactionDocument.lines`. The API's `ProjectTransactionLineDto`."""
 
     tran_id: Maybe[int] = UNSET
     date: Maybe[datetime] = UNSET
@@ -95,7 +95,10 @@ class ProjectTransactionLine(Model):
 
 @read_model
 class ProjectTransactionDocument(Record):
-    """The API's `ProjectTransactionDocumentDto`."""
+    """Returned by `project_transaction.get`; a row of `project_transaction.list`.
+
+    The API's `ProjectTransactionDocumentDto`.
+    """
 
     ref_nbr: Maybe[str] = UNSET
     description: Maybe[str] = UNSET
@@ -112,7 +115,7 @@ class ProjectTransactionDocument(Record):
 
 @write_model
 class ProjectTransactionLineUpdate(LineUpdate):
-    """The API's `ProjectTransactionLineUpdateDto`."""
+    """The type of `ProjectTransactionDocumentUpdate.lines`. The API's `ProjectTransactionLineUpdateDto`."""
 
     line_key = "tran_id"
 
@@ -146,7 +149,10 @@ class ProjectTransactionLineUpdate(LineUpdate):
 
 @write_model
 class ProjectTransactionDocumentUpdate(WriteModel):
-    """The API's `ProjectTransactionDocumentUpdateDto`."""
+    """The body of `project_transaction.create` and `project_transaction.update`.
+
+    The API's `ProjectTransactionDocumentUpdateDto`.
+    """
 
     ref_nbr: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()

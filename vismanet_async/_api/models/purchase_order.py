@@ -55,7 +55,7 @@ __all__ = ["DiscountDetail", "DiscountDetailUpdate", "PurchaseOrder", "PurchaseO
 
 @read_model
 class DiscountDetail(Model):
-    """The API's `DiscountDetailDto`."""
+    """The type of `PurchaseOrder.discount_details`. The API's `DiscountDetailDto`."""
 
     line_nbr: Maybe[int] = UNSET
     skip_discount: Maybe[bool] = UNSET
@@ -73,7 +73,7 @@ class DiscountDetail(Model):
 
 @write_model
 class DiscountDetailUpdate(LineUpdate):
-    """The API's `DiscountDetailUpdateDto`."""
+    """The type of `PurchaseOrderUpdate.discount_details`. The API's `DiscountDetailUpdateDto`."""
 
     line_key = "line_nbr"
 
@@ -86,7 +86,7 @@ class DiscountDetailUpdate(LineUpdate):
 
 @read_model
 class PurchaseOrder(Record):
-    """The API's `PurchaseOrderDto`."""
+    """Returned by `purchase_order.get`; a row of `purchase_order.list`. The API's `PurchaseOrderDto`."""
 
     shipping_destination_type: Maybe[ShippingDestinationType] = UNSET
     ship_to: Maybe[InternalIdNumberName] = UNSET
@@ -159,7 +159,7 @@ class PurchaseOrder(Record):
 
 @write_model
 class PurchaseOrderUpdate(WriteModel):
-    """The API's `PurchaseOrderUpdateDto`."""
+    """The body of `purchase_order.create` and `purchase_order.update`. The API's `PurchaseOrderUpdateDto`."""
 
     shipping_destination_type: Maybe[ShippingDestinationTypeChoice] = wrapped()
     ship_to: Maybe[str] = wrapped()

@@ -37,7 +37,10 @@ __all__ = ["PurchaseOrderBasic", "PurchaseOrderBasicUpdate"]
 
 @read_model
 class PurchaseOrderBasic(Record):
-    """The API's `PurchaseOrderBasicDto`."""
+    """Returned by `purchase_order_basic.get`; a row of `purchase_order_basic.list`.
+
+    The API's `PurchaseOrderBasicDto`.
+    """
 
     order_type: Maybe[PurchaseOrderType] = UNSET
     order_nbr: Maybe[str] = UNSET
@@ -85,7 +88,10 @@ class PurchaseOrderBasic(Record):
 
 @write_model
 class PurchaseOrderBasicUpdate(WriteModel):
-    """The API's `PurchaseOrderBasicUpdateDto`."""
+    """The body of `purchase_order_basic.create` and `purchase_order_basic.update`.
+
+    The API's `PurchaseOrderBasicUpdateDto`.
+    """
 
     order_type: Maybe[PurchaseOrderTypeChoice] = wrapped()
     order_number: Maybe[str] = wrapped()

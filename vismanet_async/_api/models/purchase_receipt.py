@@ -68,7 +68,7 @@ __all__ = [
 
 @read_model
 class LandedCost(Model):
-    """The API's `LandedCostDto`."""
+    """The type of `PurchaseReceipt.landed_cost`. The API's `LandedCostDto`."""
 
     line_nbr: Maybe[int] = UNSET
     landed_cost_code: Maybe[str] = UNSET
@@ -91,7 +91,7 @@ class LandedCost(Model):
 
 @write_model
 class LandedCostUpdate(LineUpdate):
-    """The API's `LandedCostUpdateDto`."""
+    """The type of `PurchaseReceiptUpdate.landed_cost`. The API's `LandedCostUpdateDto`."""
 
     line_key = "line_nbr"
 
@@ -117,7 +117,10 @@ class LandedCostUpdate(LineUpdate):
 
 @read_model
 class PurchaseReceipt(Record):
-    """The API's `PurchaseReceiptDto`."""
+    """Returned by `purchase_receipt.get` and 1 more; a row of `purchase_receipt.list` and 1 more.
+
+    The API's `PurchaseReceiptDto`.
+    """
 
     landed_cost: Maybe[list[LandedCost]] = UNSET
     note: Maybe[str] = UNSET
@@ -161,7 +164,7 @@ class PurchaseReceipt(Record):
 
 @write_model
 class PurchaseReceiptLineUpdate(LineUpdate):
-    """The API's `PurchaseReceiptLineUpdateDto`."""
+    """The type of `PurchaseReceiptUpdate.lines`. The API's `PurchaseReceiptLineUpdateDto`."""
 
     line_key = "line_nbr"
 
@@ -216,14 +219,17 @@ class PurchaseReceiptLineUpdate(LineUpdate):
 
 @write_model
 class PurchaseReceiptOrderLineNbrUpdate(WriteModel):
-    """The API's `PurchaseReceiptOrderLineNbrUpdateDto`."""
+    """The type of `PurchaseReceiptOrderLineUpdate.lines`. The API's `PurchaseReceiptOrderLineNbrUpdateDto`."""
 
     line_nbr: Maybe[str] = UNSET
 
 
 @write_model
 class PurchaseReceiptOrderLineUpdate(WriteModel):
-    """The API's `PurchaseReceiptOrderLinesUpdateDto`."""
+    """The type of `PurchaseReceiptOrderLinesListUpdate.purchase_order_lines`.
+
+    The API's `PurchaseReceiptOrderLinesUpdateDto`.
+    """
 
     order_nbr: Maybe[str] = UNSET
     lines: Maybe[list[PurchaseReceiptOrderLineNbrUpdate]] = UNSET
@@ -232,14 +238,14 @@ class PurchaseReceiptOrderLineUpdate(WriteModel):
 
 @write_model
 class PurchaseReceiptOrderLinesListUpdate(WriteModel):
-    """The API's `PurchaseReceiptOrderLinesListUpdateDto`."""
+    """The body of `purchase_receipt.add_purchase_order_lines`. The API's `PurchaseReceiptOrderLinesListUpdateDto`."""
 
     purchase_order_lines: Maybe[list[PurchaseReceiptOrderLineUpdate]] = UNSET
 
 
 @write_model
 class PurchaseReceiptOrderUpdate(WriteModel):
-    """The API's `PurchaseReceiptOrderUpdateDto`."""
+    """The type of `PurchaseReceiptOrderListUpdate.purchase_orders`. The API's `PurchaseReceiptOrderUpdateDto`."""
 
     order_nbr: Maybe[str] = UNSET
     order_type: Maybe[PurchaseOrderTypeChoice] = UNSET
@@ -248,14 +254,14 @@ class PurchaseReceiptOrderUpdate(WriteModel):
 
 @write_model
 class PurchaseReceiptOrderListUpdate(WriteModel):
-    """The API's `PurchaseReceiptOrderListUpdateDto`."""
+    """The body of `purchase_receipt.add_purchase_order`. The API's `PurchaseReceiptOrderListUpdateDto`."""
 
     purchase_orders: Maybe[list[PurchaseReceiptOrderUpdate]] = UNSET
 
 
 @write_model
 class PurchaseReceiptUpdate(WriteModel):
-    """The API's `PurchaseReceiptUpdateDto`."""
+    """The body of `purchase_receipt.create` and `purchase_receipt.update`. The API's `PurchaseReceiptUpdateDto`."""
 
     lines: Maybe[list[PurchaseReceiptLineUpdate]] = UNSET
     landed_cost: Maybe[list[LandedCostUpdate]] = UNSET

@@ -47,7 +47,10 @@ __all__ = ["PurchaseReceiptBasic", "PurchaseReceiptBasicUpdate", "PurchaseReceip
 
 @read_model
 class PurchaseReceiptBasic(Record):
-    """The API's `PurchaseReceiptBasicDto`."""
+    """Returned by `purchase_receipt_basic.get`; a row of `purchase_receipt_basic.list`.
+
+    The API's `PurchaseReceiptBasicDto`.
+    """
 
     time_stamp: Maybe[str] = UNSET
     receipt_type: Maybe[PurchaseReceiptType] = UNSET
@@ -89,7 +92,7 @@ class PurchaseReceiptBasic(Record):
 
 @write_model
 class PurchaseReceiptLineBasicUpdate(LineUpdate):
-    """The API's `PurchaseReceiptLineBasicUpdateDto`."""
+    """The type of `PurchaseReceiptBasicUpdate.lines`. The API's `PurchaseReceiptLineBasicUpdateDto`."""
 
     line_key = "line_nbr"
 
@@ -142,7 +145,10 @@ class PurchaseReceiptLineBasicUpdate(LineUpdate):
 
 @write_model
 class PurchaseReceiptBasicUpdate(WriteModel):
-    """The API's `PurchaseReceiptBasicUpdateDto`."""
+    """The body of `purchase_receipt_basic.create` and `purchase_receipt_basic.update`.
+
+    The API's `PurchaseReceiptBasicUpdateDto`.
+    """
 
     lines: Maybe[list[PurchaseReceiptLineBasicUpdate]] = UNSET
     receipt_type: Maybe[PurchaseReceiptTypeChoice] = wrapped()

@@ -15,7 +15,7 @@ __all__ = ["SalesCategory"]
 
 @read_model
 class SalesCategory(Record):
-    """The API's `SalesCategoryDto`."""
+    """Returned by `sales_category.get`; a row of `sales_category.list`. The API's `SalesCategoryDto`."""
 
     category_id: Maybe[int] = json_name("categoryID")
     description: Maybe[str] = UNSET

@@ -49,7 +49,7 @@ __all__ = [
 
 @write_model
 class CreatePurchaseOrderAction(WriteModel):
-    """The API's `CreatePurchaseOrderActionDto`."""
+    """The body of `sales_order.create_purchase_orders`. The API's `CreatePurchaseOrderActionDto`."""
 
     order_type: Maybe[str] = UNSET
     prefer_supplier_from_so_line: Maybe[bool] = json_name("preferSupplierFromSOLine")
@@ -57,7 +57,7 @@ class CreatePurchaseOrderAction(WriteModel):
 
 @write_model
 class SalesOrderLineUpdate(LineUpdate):
-    """The API's `SalesOrderLineUpdateDto`."""
+    """The type of `SalesOrderUpdate.lines`. The API's `SalesOrderLineUpdateDto`."""
 
     line_key = "line_nbr"
 
@@ -104,7 +104,10 @@ class SalesOrderLineUpdate(LineUpdate):
 
 @write_model
 class SalesOrderUpdate(WriteModel):
-    """The API's `SalesOrderUpdateDto` and `SaleOrderUpdateDtoInReopenSalesOrderActionDto`."""
+    """The body of `sales_order.create` and 2 more; the type of `ReopenSalesOrderAction.sale_order_update_dto`.
+
+    The API's `SalesOrderUpdateDto` and `SaleOrderUpdateDtoInReopenSalesOrderActionDto`.
+    """
 
     project: Maybe[int] = wrapped()
     print_description_on_invoice: Maybe[bool] = wrapped()
@@ -165,14 +168,17 @@ class SalesOrderUpdate(WriteModel):
 
 @write_model
 class ReopenSalesOrderAction(WriteModel):
-    """The API's `ReopenSalesOrderActionDto`."""
+    """The body of `sales_order.reopen_sales_order` and `sales_order.reopen_sales_order_v2`.
+
+    The API's `ReopenSalesOrderActionDto`.
+    """
 
     sale_order_update_dto: Maybe[SalesOrderUpdate] = UNSET
 
 
 @read_model
 class RotRutBasic(Record):
-    """The API's `RotRutBasicDto`."""
+    """Returned by `sales_order.get_rot_rut`. The API's `RotRutBasicDto`."""
 
     distributed_automaticaly: Maybe[bool] = UNSET
     type: Maybe[RutRotType] = UNSET
@@ -184,7 +190,7 @@ class RotRutBasic(Record):
 
 @read_model
 class SalesOrderCommission(Record):
-    """The API's `SocommissionDto`."""
+    """A row of `sales_order.list_commissions`. The API's `SocommissionDto`."""
 
     sales_person_id: Maybe[str] = UNSET
     commission_percent: Maybe[Decimal] = UNSET

@@ -23,7 +23,7 @@ __all__ = ["SalesOrderBasicLineUpdate", "SalesOrderBasicUpdate"]
 
 @write_model
 class SalesOrderBasicLineUpdate(LineUpdate):
-    """The API's `SalesOrderBasicLineUpdateDto`."""
+    """The type of `SalesOrderBasicUpdate.lines`. The API's `SalesOrderBasicLineUpdateDto`."""
 
     line_key = "line_nbr"
 
@@ -48,7 +48,10 @@ class SalesOrderBasicLineUpdate(LineUpdate):
 
 @write_model
 class SalesOrderBasicUpdate(WriteModel):
-    """The API's `SalesOrderBasicUpdateDto`."""
+    """The body of `sales_order_basic.create`, `sales_order_basic.update` and 1 more.
+
+    The API's `SalesOrderBasicUpdateDto`.
+    """
 
     lines: Maybe[list[SalesOrderBasicLineUpdate]] = UNSET
     order_type: Maybe[str] = wrapped()

@@ -62,7 +62,7 @@ __all__ = [
 
 @read_model
 class LocationAvailability(Model):
-    """The Sales Order service's `LocationAvailabilityDto`."""
+    """The type of `WarehouseAvailability.locations`. The Sales Order service's `LocationAvailabilityDto`."""
 
     description: Maybe[str] = UNSET
     internal_location_id: Maybe[int] = UNSET
@@ -77,7 +77,7 @@ class LocationAvailability(Model):
 
 @read_model
 class WarehouseAvailability(Model):
-    """The Sales Order service's `WarehouseAvailabilityDto`."""
+    """The type of `InventoryAvailability.availability`. The Sales Order service's `WarehouseAvailabilityDto`."""
 
     description: Maybe[str] = UNSET
     estimated_total_cost: Maybe[Decimal] = UNSET
@@ -95,7 +95,7 @@ class WarehouseAvailability(Model):
 
 @read_model
 class InventoryAvailability(Record):
-    """The Sales Order service's `InventoryItemAvailabilityDto`."""
+    """A row of `sales_order_service.list_inventory`. The Sales Order service's `InventoryItemAvailabilityDto`."""
 
     attributes: Maybe[dict[str, Any]] = UNSET
     availability: Maybe[list[WarehouseAvailability]] = UNSET
@@ -107,7 +107,10 @@ class InventoryAvailability(Record):
 
 @read_model
 class OrderAddress(Model):
-    """The Sales Order service's `AddressDto`."""
+    """The type of `OrderBilling.address`, `OrderShipping.address` and 1 more.
+
+    The Sales Order service's `AddressDto`.
+    """
 
     city: Maybe[str] = UNSET
     country: Maybe[IdName] = UNSET
@@ -122,7 +125,10 @@ class OrderAddress(Model):
 
 @read_model
 class OrderContact(Model):
-    """The Sales Order service's `ContactDto`."""
+    """The type of `OrderBilling.contact`, `OrderShipping.contact` and 1 more.
+
+    The Sales Order service's `ContactDto`.
+    """
 
     attention: Maybe[str] = UNSET
     email: Maybe[str] = UNSET
@@ -136,7 +142,7 @@ class OrderContact(Model):
 
 @read_model
 class OrderBilling(Model):
-    """The Sales Order service's `SalesOrderBillingDto`."""
+    """The type of `Order.billing`. The Sales Order service's `SalesOrderBillingDto`."""
 
     address: Maybe[OrderAddress] = UNSET
     contact: Maybe[OrderContact] = UNSET
@@ -144,7 +150,10 @@ class OrderBilling(Model):
 
 @read_model
 class OrderCustomerLocation(Model):
-    """The Sales Order service's `CustomerLocationDto`."""
+    """The type of `OrderCustomer.location` and `OrderServiceCustomer.default_location`.
+
+    The Sales Order service's `CustomerLocationDto`.
+    """
 
     corporate_id: Maybe[str] = UNSET
     country_id: Maybe[str] = UNSET
@@ -158,7 +167,7 @@ class OrderCustomerLocation(Model):
 
 @read_model
 class OrderCustomer(Model):
-    """The Sales Order service's `SalesOrderCustomerDto`."""
+    """The type of `Order.customer`. The Sales Order service's `SalesOrderCustomerDto`."""
 
     contact_id: Maybe[int] = UNSET
     id: Maybe[str] = UNSET
@@ -172,7 +181,7 @@ class OrderCustomer(Model):
 
 @read_model
 class OrderEmployee(Model):
-    """The Sales Order service's `EmployeeDto`."""
+    """The type of `Order.owner`. The Sales Order service's `EmployeeDto`."""
 
     id: Maybe[str] = UNSET
     internal_id: Maybe[str] = UNSET
@@ -180,7 +189,7 @@ class OrderEmployee(Model):
 
 @read_model
 class OrderFinancialInfo(Model):
-    """The Sales Order service's `SalesOrderFinancialInfoDto`."""
+    """The type of `Order.financial_information`. The Sales Order service's `SalesOrderFinancialInfoDto`."""
 
     cash_discount_date: Maybe[datetime] = point_in_time()
     due_date: Maybe[datetime] = point_in_time()
@@ -193,7 +202,7 @@ class OrderFinancialInfo(Model):
 
 @read_model
 class OrderFreight(Model):
-    """The Sales Order service's `SalesOrderFreightDto`."""
+    """The type of `Order.freight`. The Sales Order service's `SalesOrderFreightDto`."""
 
     amount: Maybe[Decimal] = UNSET
     amount_in_base_currency: Maybe[Decimal] = UNSET
@@ -208,7 +217,7 @@ class OrderFreight(Model):
 
 @read_model
 class OrderOrigin(Model):
-    """The Sales Order service's `SalesOrderOriginDto`."""
+    """The type of `Order.origin`. The Sales Order service's `SalesOrderOriginDto`."""
 
     links: Maybe[dict[str, Any]] = json_name("_links")
     order_id: Maybe[str] = UNSET
@@ -217,7 +226,7 @@ class OrderOrigin(Model):
 
 @read_model
 class OrderPayment(Model):
-    """The Sales Order service's `SalesOrderPaymentDto`."""
+    """The type of `Order.payment_settings`. The Sales Order service's `SalesOrderPaymentDto`."""
 
     cash_account_id: Maybe[str] = UNSET
     payment_method: Maybe[IdDescription] = UNSET
@@ -226,7 +235,7 @@ class OrderPayment(Model):
 
 @read_model
 class OrderPrint(Model):
-    """The Sales Order service's `SalesOrderPrintDto`."""
+    """The type of `Order.print`. The Sales Order service's `SalesOrderPrintDto`."""
 
     description_on_invoice: Maybe[bool] = UNSET
     note_on_external_documents: Maybe[bool] = UNSET
@@ -235,7 +244,7 @@ class OrderPrint(Model):
 
 @read_model
 class OrderShipping(Model):
-    """The Sales Order service's `SalesOrderShippingDto`."""
+    """The type of `Order.shipping`. The Sales Order service's `SalesOrderShippingDto`."""
 
     address: Maybe[OrderAddress] = UNSET
     contact: Maybe[OrderContact] = UNSET
@@ -256,7 +265,7 @@ class OrderShipping(Model):
 
 @read_model
 class OrderStatus(Model):
-    """The Sales Order service's `SalesOrderStatusDto`."""
+    """The type of `Order.status`. The Sales Order service's `SalesOrderStatusDto`."""
 
     cancelled: Maybe[bool] = UNSET
     description: Maybe[str] = UNSET
@@ -265,7 +274,7 @@ class OrderStatus(Model):
 
 @read_model
 class OrderTotals(Model):
-    """The Sales Order service's `SalesOrderTotalsDto`."""
+    """The type of `Order.totals`. The Sales Order service's `SalesOrderTotalsDto`."""
 
     cost_total: Maybe[Decimal] = UNSET
     cost_total_in_base_currency: Maybe[Decimal] = UNSET
@@ -291,7 +300,7 @@ class OrderTotals(Model):
 
 @read_model
 class Order(Record):
-    """The Sales Order service's `SalesOrderDto`."""
+    """Returned by `sales_order_service.get`. The Sales Order service's `SalesOrderDto`."""
 
     attachments: Maybe[list[Attachment]] = UNSET
     billing: Maybe[OrderBilling] = UNSET
@@ -328,7 +337,7 @@ class Order(Record):
 
 @read_model
 class OrderCommission(Record):
-    """The Sales Order service's `SalesOrderCommissionDto`."""
+    """A row of `sales_order_service.list_commissions`. The Sales Order service's `SalesOrderCommissionDto`."""
 
     amount: Maybe[Decimal] = UNSET
     commissionable_amount: Maybe[Decimal] = UNSET
@@ -338,7 +347,7 @@ class OrderCommission(Record):
 
 @read_model
 class OrderCustomerLocationItem(Record):
-    """The Sales Order service's `CustomerLocationItemDto`."""
+    """A row of `sales_order_service.list_customer_locations`. The Sales Order service's `CustomerLocationItemDto`."""
 
     address: Maybe[OrderAddress] = UNSET
     contact: Maybe[OrderContact] = UNSET
@@ -368,7 +377,7 @@ class OrderCustomerLocationItem(Record):
 
 @read_model
 class OrderDiscount(Record):
-    """The Sales Order service's `SalesOrderDiscountDto`."""
+    """A row of `sales_order_service.list_discounts`. The Sales Order service's `SalesOrderDiscountDto`."""
 
     discount_amount: Maybe[Decimal] = UNSET
     discount_id: Maybe[str] = UNSET
@@ -386,7 +395,7 @@ class OrderDiscount(Record):
 
 @read_model
 class OrderLineInventory(Model):
-    """The Sales Order service's `SalesOrderLineInventoryDto`."""
+    """The type of `OrderLine.inventory`. The Sales Order service's `SalesOrderLineInventoryDto`."""
 
     base_unit: Maybe[str] = UNSET
     description: Maybe[str] = UNSET
@@ -395,7 +404,10 @@ class OrderLineInventory(Model):
 
 @read_model
 class OrderLine(Record):
-    """The Sales Order service's `SalesOrderLineDto`."""
+    """Returned by `sales_order_service.get_line`; a row of `sales_order_service.list_lines`.
+
+    The Sales Order service's `SalesOrderLineDto`.
+    """
 
     attachments: Maybe[list[Attachment]] = UNSET
     base_order_quantity: Maybe[Decimal] = UNSET
@@ -451,7 +463,7 @@ class OrderLine(Record):
 
 @read_model
 class OrderRotRutDistribution(Model):
-    """The Sales Order service's `SalesOrderRotRutDistributionDto`."""
+    """The type of `OrderRotRut.distribution`. The Sales Order service's `SalesOrderRotRutDistributionDto`."""
 
     amount: Maybe[Decimal] = UNSET
     extra_: Maybe[bool] = UNSET
@@ -461,7 +473,7 @@ class OrderRotRutDistribution(Model):
 
 @read_model
 class OrderRotRut(Record):
-    """The Sales Order service's `SalesOrderRotRutDto`."""
+    """Returned by `sales_order_service.get_rot_rut`. The Sales Order service's `SalesOrderRotRutDto`."""
 
     appartment: Maybe[str] = UNSET
     distributed_automatically: Maybe[bool] = UNSET
@@ -473,7 +485,7 @@ class OrderRotRut(Record):
 
 @read_model
 class OrderServiceCustomer(Record):
-    """The Sales Order service's `CustomerDto`."""
+    """A row of `sales_order_service.list_customers`. The Sales Order service's `CustomerDto`."""
 
     address_line1: Maybe[str] = UNSET
     address_line2: Maybe[str] = UNSET
@@ -491,7 +503,7 @@ class OrderServiceCustomer(Record):
 
 @read_model
 class OrderShipment(Record):
-    """The Sales Order service's `SalesOrderShipmentDto`."""
+    """A row of `sales_order_service.list_shipments`. The Sales Order service's `SalesOrderShipmentDto`."""
 
     date: Maybe[datetime] = point_in_time()
     id: Maybe[str] = UNSET
@@ -507,7 +519,10 @@ class OrderShipment(Record):
 
 @read_model
 class OrderSummary(Record):
-    """The Sales Order service's `SalesOrderListDto`."""
+    """A row of `sales_order_service.list` and `sales_order_service.list_by_type`.
+
+    The Sales Order service's `SalesOrderListDto`.
+    """
 
     links: Maybe[dict[str, Any]] = json_name("_links")
     currency: Maybe[str] = UNSET
@@ -530,7 +545,7 @@ class OrderSummary(Record):
 
 @read_model
 class OrderTax(Record):
-    """The Sales Order service's `SalesOrderTaxDto`."""
+    """A row of `sales_order_service.list_taxes`. The Sales Order service's `SalesOrderTaxDto`."""
 
     exempt_tax: Maybe[bool] = UNSET
     include_in_taxable: Maybe[bool] = UNSET

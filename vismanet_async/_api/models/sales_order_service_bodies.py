@@ -54,7 +54,10 @@ __all__ = [
 
 @write_model
 class NewOrderLine(WriteModel):
-    """The Sales Order service's `NewSalesOrderLineDto`."""
+    """In the list that `sales_order_service.add_lines` takes; the type of `AddOrderLines.lines` and 1 more.
+
+    The Sales Order service's `NewSalesOrderLineDto`.
+    """
 
     branch_id: Maybe[str] = UNSET
     commissionable: Maybe[bool] = UNSET
@@ -99,7 +102,10 @@ class AddOrderLines(WriteModel):
 
 @write_model
 class NewOrderAddress(WriteModel):
-    """The Sales Order service's `NewSalesOrderAddressDto`."""
+    """The type of `NewOrderBilling.address` and `NewOrderShipping.address`.
+
+    The Sales Order service's `NewSalesOrderAddressDto`.
+    """
 
     city: Maybe[str] = UNSET
     country_id: Maybe[str] = UNSET
@@ -112,7 +118,10 @@ class NewOrderAddress(WriteModel):
 
 @write_model
 class NewOrderContact(WriteModel):
-    """The Sales Order service's `NewSalesOrderContactDto`."""
+    """The type of `NewOrderBilling.contact` and `NewOrderShipping.contact`.
+
+    The Sales Order service's `NewSalesOrderContactDto`.
+    """
 
     attention: Maybe[str] = UNSET
     email: Maybe[str] = UNSET
@@ -122,7 +131,7 @@ class NewOrderContact(WriteModel):
 
 @write_model
 class NewOrderBilling(WriteModel):
-    """The Sales Order service's `NewSalesOrderBillingDto`."""
+    """The type of `NewOrder.billing`. The Sales Order service's `NewSalesOrderBillingDto`."""
 
     address: Maybe[NewOrderAddress] = UNSET
     contact: Maybe[NewOrderContact] = UNSET
@@ -130,7 +139,7 @@ class NewOrderBilling(WriteModel):
 
 @write_model
 class NewOrderCustomer(WriteModel):
-    """The Sales Order service's `NewSalesOrderCustomerDto`."""
+    """The type of `NewOrder.customer`. The Sales Order service's `NewSalesOrderCustomerDto`."""
 
     contact_id: Maybe[int] = UNSET
     gln: Maybe[str] = UNSET
@@ -143,7 +152,10 @@ class NewOrderCustomer(WriteModel):
 
 @write_model
 class NewOrderFinancialInfo(WriteModel):
-    """The Sales Order service's `NewSalesOrderFinancialInfoDto` and `PatchSalesOrderFinancialInfoDto`."""
+    """The type of `NewOrder.financial_information` and `OrderPatch.financial_information`.
+
+    The Sales Order service's `NewSalesOrderFinancialInfoDto` and `PatchSalesOrderFinancialInfoDto`.
+    """
 
     cash_discount_date: Maybe[Moment] = point_in_time()
     due_date: Maybe[Moment] = point_in_time()
@@ -155,7 +167,10 @@ class NewOrderFinancialInfo(WriteModel):
 
 @write_model
 class NewOrderFreight(WriteModel):
-    """The Sales Order service's `NewSalesOrderFreightDto` and `PatchSalesOrderFreightDto`."""
+    """The type of `NewOrder.freight` and `OrderPatch.freight`.
+
+    The Sales Order service's `NewSalesOrderFreightDto` and `PatchSalesOrderFreightDto`.
+    """
 
     cost: Maybe[Number] = UNSET
     premium_amount: Maybe[Number] = UNSET
@@ -164,7 +179,10 @@ class NewOrderFreight(WriteModel):
 
 @write_model
 class NewOrderPaymentSettings(WriteModel):
-    """The Sales Order service's `NewSalesOrderPaymentSettings` and `PatchSalesOrderPaymentSettingsDto`."""
+    """The type of `NewOrder.payment_settings` and `OrderPatch.payment_settings`.
+
+    The Sales Order service's `NewSalesOrderPaymentSettings` and `PatchSalesOrderPaymentSettingsDto`.
+    """
 
     cash_account_id: Maybe[str] = UNSET
     payment_method_id: Maybe[str] = UNSET
@@ -173,7 +191,7 @@ class NewOrderPaymentSettings(WriteModel):
 
 @write_model
 class NewOrderPrint(WriteModel):
-    """The Sales Order service's `SalesOrderPrintDto`."""
+    """The type of `NewOrder.print` and `OrderPatch.print`. The Sales Order service's `SalesOrderPrintDto`."""
 
     description_on_invoice: Maybe[bool] = UNSET
     note_on_external_documents: Maybe[bool] = UNSET
@@ -182,7 +200,7 @@ class NewOrderPrint(WriteModel):
 
 @write_model
 class NewOrderShipping(WriteModel):
-    """The Sales Order service's `NewSalesOrderShippingDto`."""
+    """The type of `NewOrder.shipping`. The Sales Order service's `NewSalesOrderShippingDto`."""
 
     address: Maybe[NewOrderAddress] = UNSET
     contact: Maybe[NewOrderContact] = UNSET
@@ -203,7 +221,7 @@ class NewOrderShipping(WriteModel):
 
 @write_model
 class NewOrder(WriteModel):
-    """The Sales Order service's `NewSalesOrderCommand`."""
+    """The body of `sales_order_service.create`. The Sales Order service's `NewSalesOrderCommand`."""
 
     billing: Maybe[NewOrderBilling] = UNSET
     branch_id: Maybe[str] = UNSET
@@ -234,7 +252,10 @@ class NewOrder(WriteModel):
 
 @write_model
 class OrderAddressPatch(WriteModel):
-    """The Sales Order service's `PatchSalesOrderAddressDto`."""
+    """The type of `OrderBillingPatch.address` and `OrderShippingPatch.address`.
+
+    The Sales Order service's `PatchSalesOrderAddressDto`.
+    """
 
     city: Maybe[str] = UNSET
     country_id: Maybe[str] = UNSET
@@ -248,7 +269,10 @@ class OrderAddressPatch(WriteModel):
 
 @write_model
 class OrderContactPatch(WriteModel):
-    """The Sales Order service's `PatchSalesOrderContactDto`."""
+    """The type of `OrderBillingPatch.contact` and `OrderShippingPatch.contact`.
+
+    The Sales Order service's `PatchSalesOrderContactDto`.
+    """
 
     attention: Maybe[str] = UNSET
     email: Maybe[str] = UNSET
@@ -259,7 +283,7 @@ class OrderContactPatch(WriteModel):
 
 @write_model
 class OrderBillingPatch(WriteModel):
-    """The Sales Order service's `PatchSalesOrderBillingDto`."""
+    """The type of `OrderPatch.billing`. The Sales Order service's `PatchSalesOrderBillingDto`."""
 
     address: Maybe[OrderAddressPatch] = UNSET
     contact: Maybe[OrderContactPatch] = UNSET
@@ -267,7 +291,7 @@ class OrderBillingPatch(WriteModel):
 
 @write_model
 class OrderCustomerPatch(WriteModel):
-    """The Sales Order service's `PatchSalesOrderCustomerDto`."""
+    """The type of `OrderPatch.customer`. The Sales Order service's `PatchSalesOrderCustomerDto`."""
 
     contact_id: Maybe[int] = UNSET
     id: Maybe[str] = UNSET
@@ -279,7 +303,10 @@ class OrderCustomerPatch(WriteModel):
 
 @write_model
 class OrderLinePatch(WriteModel):
-    """The Sales Order service's `PatchSalesOrderLineDto`."""
+    """In the list that `sales_order_service.update_lines` takes; the type of `OrderLinesPatch.lines`.
+
+    The Sales Order service's `PatchSalesOrderLineDto`.
+    """
 
     branch_id: Maybe[str] = UNSET
     commissionable: Maybe[bool] = UNSET
@@ -325,7 +352,7 @@ class OrderLinesPatch(WriteModel):
 
 @write_model
 class OrderShippingPatch(WriteModel):
-    """The Sales Order service's `PatchSalesOrderShippingDto`."""
+    """The type of `OrderPatch.shipping`. The Sales Order service's `PatchSalesOrderShippingDto`."""
 
     address: Maybe[OrderAddressPatch] = UNSET
     contact: Maybe[OrderContactPatch] = UNSET
@@ -346,7 +373,7 @@ class OrderShippingPatch(WriteModel):
 
 @write_model
 class OrderPatch(WriteModel):
-    """The Sales Order service's `PatchSalesOrderCommand`."""
+    """The body of `sales_order_service.update`. The Sales Order service's `PatchSalesOrderCommand`."""
 
     billing: Maybe[OrderBillingPatch] = UNSET
     branch_id: Maybe[str] = UNSET

@@ -30,7 +30,7 @@ __all__ = ["SalesOrderType"]
 
 @read_model
 class SalesOrderType(Record):
-    """The API's `SalesOrderTypeDto`."""
+    """Returned by `sales_order_type.get`; a row of `sales_order_type.list`. The API's `SalesOrderTypeDto`."""
 
     order_type: Maybe[str] = UNSET
     active: Maybe[bool] = UNSET

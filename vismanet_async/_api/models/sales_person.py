@@ -34,7 +34,7 @@ __all__ = [
 
 @read_model
 class CustSalesPeople(Model):
-    """The API's `CustSalesPeopleDto`."""
+    """The type of `SalesPerson.customers`. The API's `CustSalesPeopleDto`."""
 
     b_account_id: Maybe[int] = json_name("bAccountID")
     customer_name: Maybe[str] = UNSET
@@ -50,7 +50,7 @@ class CustSalesPeople(Model):
 
 @write_model
 class CustSalesPeopleUpdate(LineUpdate):
-    """The API's `CustSalesPeopleUpdateDto`."""
+    """The type of `SalesPersonUpdate.customers`. The API's `CustSalesPeopleUpdateDto`."""
 
     line_key = None
 
@@ -62,7 +62,7 @@ class CustSalesPeopleUpdate(LineUpdate):
 
 @read_model
 class SalesPersonCommissionHistory(Model):
-    """The API's `ArspcommnHistoryDto`."""
+    """The type of `SalesPerson.commission_history`. The API's `ArspcommnHistoryDto`."""
 
     commn_period: Maybe[str] = UNSET
     commn_amt: Maybe[Decimal] = UNSET
@@ -74,7 +74,10 @@ class SalesPersonCommissionHistory(Model):
 
 @read_model
 class SalesPerson(Record):
-    """The API's `SalesPersonDto`."""
+    """Returned by `sales_person.get` and 1 more; a row of `sales_person.list` and 1 more.
+
+    The API's `SalesPersonDto`.
+    """
 
     salesperson_id: Maybe[str] = json_name("salespersonID")
     name: Maybe[str] = UNSET
@@ -91,7 +94,7 @@ class SalesPerson(Record):
 
 @write_model
 class SalesPersonUpdate(WriteModel):
-    """The API's `SalesPersonUpdateDto`."""
+    """The body of `sales_person.create` and `sales_person.update`. The API's `SalesPersonUpdateDto`."""
 
     salesperson_id: Maybe[str] = wrapped("salespersonID")
     name: Maybe[str] = wrapped()

@@ -41,7 +41,7 @@ __all__ = [
 
 @write_model
 class ShipmentDetailLineAdd(LineUpdate):
-    """The API's `ShipmentDetailLineAddDto`."""
+    """The body of `shipment.add_line`. The API's `ShipmentDetailLineAddDto`."""
 
     operation: Maybe[LineOperationChoice] = UNSET
     inventory_number: Maybe[str] = wrapped()
@@ -64,7 +64,7 @@ class ShipmentDetailLineAdd(LineUpdate):
 
 @write_model
 class ShipmentDetailLineUpdate(LineUpdate):
-    """The API's `ShipmentDetailLineUpdateDto`."""
+    """The type of `ShipmentUpdate.shipment_detail_lines`. The API's `ShipmentDetailLineUpdateDto`."""
 
     operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
@@ -92,7 +92,7 @@ class ShipmentDetailLineUpdate(LineUpdate):
 
 @write_model
 class ShipmentPackageLineUpdate(LineUpdate):
-    """The API's `ShipmentPackageLineUpdateDto`."""
+    """The type of `ShipmentUpdate.shipment_package_lines`. The API's `ShipmentPackageLineUpdateDto`."""
 
     operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
@@ -110,7 +110,7 @@ class ShipmentPackageLineUpdate(LineUpdate):
 
 @write_model
 class ShipmentSoLine(WriteModel):
-    """The API's `ShipmentSoline`."""
+    """The body of `shipment.add_so_line`. The API's `ShipmentSoline`."""
 
     order_type: Maybe[str] = UNSET
     order_number: Maybe[str] = UNSET
@@ -120,7 +120,7 @@ class ShipmentSoLine(WriteModel):
 
 @write_model
 class ShipmentSoOrder(WriteModel):
-    """The API's `ShipmentSoorder`."""
+    """The body of `shipment.add_so_order`. The API's `ShipmentSoorder`."""
 
     order_type: Maybe[str] = UNSET
     order_number: Maybe[str] = UNSET
@@ -128,7 +128,7 @@ class ShipmentSoOrder(WriteModel):
 
 @write_model
 class ShipmentUpdate(WriteModel):
-    """The API's `ShipmentCreateDto` and `ShipmentUpdateDto`."""
+    """The body of `shipment.create` and `shipment.update`. The API's `ShipmentCreateDto` and `ShipmentUpdateDto`."""
 
     shipment_type: Maybe[ShipmentTypeChoice] = wrapped()
     operation: Maybe[SalesOrderOperationChoice] = wrapped()
@@ -183,6 +183,6 @@ class ShipmentUpdate(WriteModel):
 
 @write_model
 class ShipmentUpdateDeleteLine(WriteModel):
-    """The API's `ShipmentUpdateDeleteLineDto`."""
+    """The body of `shipment.delete_line`. The API's `ShipmentUpdateDeleteLineDto`."""
 
     delete_so_line: Maybe[bool] = wrapped("deleteSOLine")

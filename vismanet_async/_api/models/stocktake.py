@@ -31,7 +31,7 @@ __all__ = ["Stocktake", "StocktakeLine", "StocktakeLineUpdate", "StocktakeUpdate
 
 @read_model
 class StocktakeLine(Model):
-    """The API's `StocktakeLineV2dto`."""
+    """The type of `Stocktake.lines`. The API's `StocktakeLineV2dto`."""
 
     status: Maybe[StocktakeLineStatus] = UNSET
     line_nbr: Maybe[int] = UNSET
@@ -53,7 +53,7 @@ class StocktakeLine(Model):
 
 @read_model
 class Stocktake(Record):
-    """The API's `StocktakeV2dto`."""
+    """Returned by `stocktake.get`; a row of `stocktake.list`. The API's `StocktakeV2dto`."""
 
     reference_nbr: Maybe[str] = UNSET
     description: Maybe[str] = UNSET
@@ -72,7 +72,7 @@ class Stocktake(Record):
 
 @write_model
 class StocktakeLineUpdate(LineUpdate):
-    """The API's `StocktakeLineUpdateDto`."""
+    """The type of `StocktakeUpdate.lines`. The API's `StocktakeLineUpdateDto`."""
 
     line_key = "line_nbr"
 
@@ -88,6 +88,6 @@ class StocktakeLineUpdate(LineUpdate):
 
 @write_model
 class StocktakeUpdate(WriteModel):
-    """The API's `StocktakeUpdateDto`."""
+    """The body of `stocktake.update`. The API's `StocktakeUpdateDto`."""
 
     lines: Maybe[list[StocktakeLineUpdate]] = UNSET

@@ -16,7 +16,7 @@ __all__ = ["SubAccountUpdate"]
 
 @write_model
 class SubAccountUpdate(WriteModel):
-    """The API's `SubAccountUpdateDto`."""
+    """The body of `subaccount.create` and `subaccount.update`. The API's `SubAccountUpdateDto`."""
 
     subaccount_number: Maybe[str] = wrapped()
     subaccount_id: Maybe[str] = wrapped()

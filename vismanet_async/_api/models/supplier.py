@@ -69,7 +69,7 @@ __all__ = [
 
 @read_model
 class SupplierGlAccounts(Model):
-    """The API's `GlAccountsInSupplierDto`."""
+    """The type of `Supplier.gl_accounts`. The API's `GlAccountsInSupplierDto`."""
 
     supplier_account: Maybe[AccountNumberTypeDescription] = UNSET
     supplier_subaccount: Maybe[ActiveIdDescription] = UNSET
@@ -82,7 +82,7 @@ class SupplierGlAccounts(Model):
 
 @read_model
 class Supplier(Record):
-    """The API's `SupplierDto`."""
+    """Returned by `supplier.get`; a row of `supplier.list`. The API's `SupplierDto`."""
 
     internal_id: Maybe[int] = UNSET
     number: Maybe[str] = UNSET
@@ -132,7 +132,7 @@ class Supplier(Record):
 
 @read_model
 class WithoutWithVat(Model):
-    """The API's `WithoutWithVatDto`."""
+    """The type of `SupplierBalance.total_sent_for_approval` and 3 more. The API's `WithoutWithVatDto`."""
 
     without_vat: Maybe[Decimal] = UNSET
     with_vat: Maybe[Decimal] = UNSET
@@ -140,7 +140,7 @@ class WithoutWithVat(Model):
 
 @read_model
 class SupplierBalance(Record):
-    """The API's `SupplierBalanceDto`."""
+    """Returned by `supplier.get_balance`; a row of `supplier.list_balances`. The API's `SupplierBalanceDto`."""
 
     branch_number: Maybe[str] = UNSET
     supplier: Maybe[InternalIdNumberName] = UNSET
@@ -154,7 +154,7 @@ class SupplierBalance(Record):
 
 @read_model
 class SupplierBalanceV2(Record):
-    """The API's `SupplierBalanceV2dto`."""
+    """A row of `supplier.list_balances_v2`. The API's `SupplierBalanceV2dto`."""
 
     branch: Maybe[str] = UNSET
     supplier: Maybe[InternalIdNumberName] = UNSET
@@ -167,7 +167,10 @@ class SupplierBalanceV2(Record):
 
 @read_model
 class SupplierClass(Record):
-    """The API's `SupplierClassDto`."""
+    """Returned by `supplier.get_supplier_class`; a row of `supplier.list_supplier_classes`.
+
+    The API's `SupplierClassDto`.
+    """
 
     attributes: Maybe[list[ClassAttribute]] = UNSET
     payment_method_id: Maybe[str] = UNSET
@@ -179,7 +182,7 @@ class SupplierClass(Record):
 
 @write_model
 class SupplierGlAccountsUpdate(WriteModel):
-    """The API's `SupplierGlAccountsUpdateDto`."""
+    """The type of `SupplierUpdate.gl_accounts`. The API's `SupplierGlAccountsUpdateDto`."""
 
     supplier_account: Maybe[str] = wrapped()
     supplier_subaccount: Maybe[str] = wrapped()
@@ -192,7 +195,10 @@ class SupplierGlAccountsUpdate(WriteModel):
 
 @write_model
 class SupplierPaymentMethodDetailUpdate(WriteModel):
-    """The API's `SupplierPaymentMethodDetailUpdateDto`."""
+    """The type of `SupplierUpdate.supplier_payment_method_details`.
+
+    The API's `SupplierPaymentMethodDetailUpdateDto`.
+    """
 
     payment_method_detail_description: Maybe[str] = UNSET
     payment_method_detail_value: Maybe[str] = wrapped()
@@ -200,7 +206,10 @@ class SupplierPaymentMethodDetailUpdate(WriteModel):
 
 @read_model
 class SupplierPoBalance(Record):
-    """The API's `SupplierPobalanceDto`."""
+    """Returned by `supplier.get_po_balance`; a row of `supplier.list_po_balances`.
+
+    The API's `SupplierPobalanceDto`.
+    """
 
     supplier: Maybe[InternalIdNumberName] = UNSET
     total_po_on_hold_order_total: Maybe[Decimal] = json_name("totalPOOnHoldOrderTotal")
@@ -214,7 +223,7 @@ class SupplierPoBalance(Record):
 
 @write_model
 class SupplierUpdate(WriteModel):
-    """The API's `SupplierUpdateDto`."""
+    """The body of `supplier.create` and `supplier.update`. The API's `SupplierUpdateDto`."""
 
     number: Maybe[str] = wrapped()
     name: Maybe[str] = wrapped()

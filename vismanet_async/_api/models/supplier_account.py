@@ -17,7 +17,7 @@ __all__ = ["SupplierAccounts", "SupplierAccountsSupplierAccount", "SupplierItemA
 
 @read_model
 class SupplierAccountsSupplierAccount(Model):
-    """The API's `SupplierAccountInSupplierAccountsDto`."""
+    """The type of `SupplierAccounts.supplier_account`. The API's `SupplierAccountInSupplierAccountsDto`."""
 
     number: Maybe[str] = UNSET
     name: Maybe[str] = UNSET
@@ -27,7 +27,7 @@ class SupplierAccountsSupplierAccount(Model):
 
 @read_model
 class SupplierItemAccount(Model):
-    """The API's `SupplierItemAccountDto`."""
+    """The type of `SupplierAccounts.supplier_item_accounts`. The API's `SupplierItemAccountDto`."""
 
     supplier_item_id: Maybe[str] = UNSET
     item_id: Maybe[str] = UNSET
@@ -37,7 +37,7 @@ class SupplierItemAccount(Model):
 
 @read_model
 class SupplierAccounts(Record):
-    """The API's `SupplierAccountsDto`."""
+    """Returned by `supplier_account.get`. The API's `SupplierAccountsDto`."""
 
     supplier_account: Maybe[SupplierAccountsSupplierAccount] = UNSET
     supplier_item_accounts: Maybe[list[SupplierItemAccount]] = UNSET

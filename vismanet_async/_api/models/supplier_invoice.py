@@ -47,7 +47,7 @@ __all__ = [
 
 @write_model
 class AddPoReceiptLine(WriteModel):
-    """The API's `AddPoreceiptLineDto`."""
+    """The type of `SupplierInvoiceUpdate.add_po_receipt_lines`. The API's `AddPoreceiptLineDto`."""
 
     po_receipt_number: Maybe[str] = wrapped()
     po_receipt_line_number: Maybe[int] = wrapped()
@@ -58,14 +58,14 @@ class AddPoReceiptLine(WriteModel):
 
 @write_model
 class AddPurchaseOrder(WriteModel):
-    """The API's `AddPurchaseOrderDto`."""
+    """The type of `SupplierInvoiceUpdate.add_purchase_orders`. The API's `AddPurchaseOrderDto`."""
 
     po_order_number: Maybe[str] = wrapped()
 
 
 @write_model
 class ApprovalDetailsUpdate(WriteModel):
-    """The API's `ApprovalDetailsUpdateDto`."""
+    """The type of `SupplierInvoiceUpdate.approval_details`. The API's `ApprovalDetailsUpdateDto`."""
 
     attachment_id: Maybe[str] = wrapped("attachmentID")
     comment: Maybe[str] = wrapped()
@@ -73,7 +73,7 @@ class ApprovalDetailsUpdate(WriteModel):
 
 @read_model
 class CorrectSupplierInvoiceActionResult(Record):
-    """The API's `CorrectSupplierInvoiceActionResultDto`."""
+    """Returned by `supplier_invoice.correct`. The API's `CorrectSupplierInvoiceActionResultDto`."""
 
     ref_nbr: Maybe[str] = UNSET
     error_message: Maybe[str] = UNSET
@@ -84,7 +84,7 @@ class CorrectSupplierInvoiceActionResult(Record):
 
 @write_model
 class LinkLine(WriteModel):
-    """The API's `LinkLineDto`."""
+    """The type of `SupplierInvoiceLineUpdate.link_line`. The API's `LinkLineDto`."""
 
     purchase_type: Maybe[LinkLinePurchaseTypeChoice] = UNSET
     purchase_number: Maybe[str] = wrapped()
@@ -93,7 +93,7 @@ class LinkLine(WriteModel):
 
 @write_model
 class PrebookingUpdate(WriteModel):
-    """The API's `PrebookingUpdateDto`."""
+    """The body of `supplier_invoice.prebook`. The API's `PrebookingUpdateDto`."""
 
     account_number: Maybe[str] = wrapped()
     subaccount: Maybe[list[SubaccountSegmentUpdate]] = UNSET
@@ -101,7 +101,7 @@ class PrebookingUpdate(WriteModel):
 
 @read_model
 class ReverseInvoiceResult(Record):
-    """The API's `ReverseInvoiceResultDto`."""
+    """Returned by `supplier_invoice.reverse`. The API's `ReverseInvoiceResultDto`."""
 
     ref_nbr: Maybe[str] = UNSET
     doc_type: Maybe[str] = UNSET
@@ -112,7 +112,7 @@ class ReverseInvoiceResult(Record):
 
 @write_model
 class SupplierInvoiceLandedCostUpdate(LineUpdate):
-    """The API's `SupplierInvoiceLandedCostUpdateDto`."""
+    """The type of `SupplierInvoiceUpdate.landed_costs`. The API's `SupplierInvoiceLandedCostUpdateDto`."""
 
     operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
@@ -128,7 +128,7 @@ class SupplierInvoiceLandedCostUpdate(LineUpdate):
 
 @write_model
 class SupplierInvoiceLineUpdate(LineUpdate):
-    """The API's `SupplierInvoiceLineUpdateDto`."""
+    """The type of `SupplierInvoiceUpdate.invoice_lines`. The API's `SupplierInvoiceLineUpdateDto`."""
 
     operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
@@ -169,7 +169,10 @@ class SupplierInvoiceLineUpdate(LineUpdate):
 
 @write_model
 class SupplierInvoiceUpdate(WriteModel):
-    """The API's `SupplierInvoiceUpdateDto`."""
+    """The body of `supplier_invoice.create`, `supplier_invoice.update` and 1 more.
+
+    The API's `SupplierInvoiceUpdateDto`.
+    """
 
     document_type: Maybe[SupplierInvoiceTypeChoice] = wrapped()
     reference_number: Maybe[str] = wrapped()

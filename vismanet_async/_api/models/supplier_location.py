@@ -26,7 +26,10 @@ __all__ = ["SupplierLocation", "SupplierLocationUpdate"]
 
 @read_model
 class SupplierLocation(Record):
-    """The API's `SupplierLocationDto`."""
+    """Returned by `supplier_location.get`; a row of `supplier_location.list` and 1 more.
+
+    The API's `SupplierLocationDto`.
+    """
 
     baccount: Maybe[InternalIdNumberName] = UNSET
     location_id: Maybe[str] = UNSET
@@ -48,7 +51,10 @@ class SupplierLocation(Record):
 
 @write_model
 class SupplierLocationUpdate(WriteModel):
-    """The API's `SupplierLocationUpdateDto`."""
+    """The body of `supplier_location.create` and `supplier_location.update`.
+
+    The API's `SupplierLocationUpdateDto`.
+    """
 
     baccount_id: Maybe[str] = wrapped()
     location_id: Maybe[str] = wrapped()

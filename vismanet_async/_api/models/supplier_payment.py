@@ -48,14 +48,14 @@ __all__ = [
 
 @write_model
 class ReleaseSupplierPaymentAction(WriteModel):
-    """The API's `ReleaseSupplierPaymentActionDto`."""
+    """The body of `supplier_payment.release`. The API's `ReleaseSupplierPaymentActionDto`."""
 
     type: Maybe[SupplierPaymentTypeChoice] = wrapped()
 
 
 @read_model
 class SupplierPaymentAdjustment(Model):
-    """The API's `SupplierPaymentAdjustmentDto`."""
+    """The type of `SupplierPayment.payment_lines`. The API's `SupplierPaymentAdjustmentDto`."""
 
     branch: Maybe[str] = UNSET
     batch_number: Maybe[str] = UNSET
@@ -78,7 +78,10 @@ class SupplierPaymentAdjustment(Model):
 
 @read_model
 class SupplierPayment(Record):
-    """The API's `SupplierPaymentDto`."""
+    """Returned by `supplier_payment.get` and 1 more; a row of `supplier_payment.list`.
+
+    The API's `SupplierPaymentDto`.
+    """
 
     type: Maybe[SupplierPaymentType] = UNSET
     document_type: Maybe[str] = UNSET
@@ -110,7 +113,7 @@ class SupplierPayment(Record):
 
 @write_model
 class SupplierPaymentAdjustmentUpdate(LineUpdate):
-    """The API's `SupplierPaymentAdjustmentUpdateDto`."""
+    """The type of `SupplierPaymentUpdate.payment_lines`. The API's `SupplierPaymentAdjustmentUpdateDto`."""
 
     line_key = None
 
@@ -124,7 +127,7 @@ class SupplierPaymentAdjustmentUpdate(LineUpdate):
 
 @write_model
 class SupplierPaymentUpdate(WriteModel):
-    """The API's `SupplierPaymentUpdateDto`."""
+    """The body of `supplier_payment.create` and `supplier_payment.update`. The API's `SupplierPaymentUpdateDto`."""
 
     type: Maybe[SupplierPaymentTypeChoice] = wrapped()
     reference_number: Maybe[str] = wrapped()

@@ -23,7 +23,7 @@ __all__ = ["TimeCardMaterialsUpdate", "TimeCardSummaryUpdate", "TimeCardUpdate"]
 
 @write_model
 class TimeCardMaterialsUpdate(LineUpdate):
-    """The API's `TimeCardMaterialsUpdateDto`."""
+    """The type of `TimeCardUpdate.materials`. The API's `TimeCardMaterialsUpdateDto`."""
 
     operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
@@ -43,7 +43,7 @@ class TimeCardMaterialsUpdate(LineUpdate):
 
 @write_model
 class TimeCardSummaryUpdate(LineUpdate):
-    """The API's `TimeCardSummaryUpdateDto`."""
+    """The type of `TimeCardUpdate.summary`. The API's `TimeCardSummaryUpdateDto`."""
 
     operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()
@@ -63,7 +63,7 @@ class TimeCardSummaryUpdate(LineUpdate):
 
 @write_model
 class TimeCardUpdate(WriteModel):
-    """The API's `TimeCardUpdateDto`."""
+    """The body of `time_card.create` and `time_card.update`. The API's `TimeCardUpdateDto`."""
 
     ref_nbr: Maybe[str] = wrapped()
     employee: Maybe[str] = wrapped()

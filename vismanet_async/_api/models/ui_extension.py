@@ -23,7 +23,7 @@ __all__ = ["UiExtension", "UiExtensionScreen", "UiExtensionUpdate"]
 
 @read_model
 class UiExtension(Record):
-    """The API's `UiExtensionDto`."""
+    """A row of `ui_extension.list`. The API's `UiExtensionDto`."""
 
     internal_id: Maybe[str] = UNSET
     title: Maybe[str] = UNSET
@@ -37,7 +37,7 @@ class UiExtension(Record):
 
 @read_model
 class UiExtensionScreen(Record):
-    """The API's `UiExtensionScreenDto`."""
+    """A row of `ui_extension.list_available_screens`. The API's `UiExtensionScreenDto`."""
 
     screen_id: Maybe[str] = UNSET
     step_ids: Maybe[list[str]] = UNSET
@@ -45,7 +45,7 @@ class UiExtensionScreen(Record):
 
 @write_model
 class UiExtensionUpdate(WriteModel):
-    """The API's `UiExtensionUpdateDto`."""
+    """The body of `ui_extension.create`. The API's `UiExtensionUpdateDto`."""
 
     title: Maybe[str] = UNSET
     url: Maybe[str] = UNSET

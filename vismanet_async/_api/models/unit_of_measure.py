@@ -25,7 +25,7 @@ __all__ = ["UnitOfMeasure"]
 
 @read_model
 class UnitOfMeasure(Record):
-    """The API's `UnitOfMeasureDto`."""
+    """A row of `unit_of_measure.list`. The API's `UnitOfMeasureDto`."""
 
     from_unit: Maybe[str] = UNSET
     to_unit: Maybe[str] = UNSET

@@ -44,14 +44,14 @@ __all__ = ["UpdateNote", "VatInformation", "VatInformationGlAccounts", "VatInfor
 
 @write_model
 class UpdateNote(WriteModel):
-    """The API's `UpdateNoteDto`."""
+    """The body of `vat.update_note` and `vat.update_line_note`. The API's `UpdateNoteDto`."""
 
     note: Maybe[str] = wrapped()
 
 
 @read_model
 class VatInformationGlAccounts(Model):
-    """The API's `GlAccountsInVatInformationDto`."""
+    """The type of `VatInformation.gl_accounts`. The API's `GlAccountsInVatInformationDto`."""
 
     vat_payable_account: Maybe[AccountReference] = UNSET
     vat_payable_subaccount: Maybe[ActiveIdDescription] = UNSET
@@ -61,7 +61,7 @@ class VatInformationGlAccounts(Model):
 
 @read_model
 class VatInformationSchedule(Model):
-    """The API's `VatInformationScheduleDto`."""
+    """The type of `VatInformation.schedules`. The API's `VatInformationScheduleDto`."""
 
     start_date: Maybe[datetime] = UNSET
     vat_rate: Maybe[Decimal] = UNSET
@@ -74,7 +74,7 @@ class VatInformationSchedule(Model):
 
 @read_model
 class VatInformation(Record):
-    """The API's `VatInformationDto`."""
+    """Returned by `vat.get`; a row of `vat.list`. The API's `VatInformationDto`."""
 
     vat_category_id: Maybe[str] = UNSET
     vat_id: Maybe[str] = UNSET

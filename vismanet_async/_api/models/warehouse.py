@@ -40,7 +40,7 @@ __all__ = ["Warehouse", "WarehouseAddress", "WarehouseContact", "WarehouseLocati
 
 @read_model
 class WarehouseAddress(Model):
-    """The API's `AddressInWarehouseDto`."""
+    """The type of `Warehouse.address`. The API's `AddressInWarehouseDto`."""
 
     address_id: Maybe[int] = UNSET
     address_type: Maybe[str] = UNSET
@@ -55,7 +55,7 @@ class WarehouseAddress(Model):
 
 @read_model
 class WarehouseContact(Model):
-    """The API's `ContactInWarehouseDto`."""
+    """The type of `Warehouse.contact`. The API's `ContactInWarehouseDto`."""
 
     contact_id: Maybe[int] = UNSET
     company_name: Maybe[str] = UNSET
@@ -69,7 +69,7 @@ class WarehouseContact(Model):
 
 @read_model
 class WarehouseLocation(Model):
-    """The API's `WarehouseLocationDto`."""
+    """The type of `Warehouse.locations`. The API's `WarehouseLocationDto`."""
 
     location_id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET
@@ -89,7 +89,7 @@ class WarehouseLocation(Model):
 
 @read_model
 class Warehouse(Record):
-    """The API's `WarehouseDto`."""
+    """Returned by `warehouse.get`; a row of `warehouse.list`. The API's `WarehouseDto`."""
 
     warehouse_id: Maybe[str] = json_name("warehouseID")
     branch: Maybe[NumberName] = UNSET
@@ -113,7 +113,10 @@ class Warehouse(Record):
 
 @write_model
 class WarehouseLocationUpdate(WriteModel):
-    """The API's `WarehouseLocationUpdateDto`."""
+    """The body of `warehouse.create_location` and `warehouse.update_location`.
+
+    The API's `WarehouseLocationUpdateDto`.
+    """
 
     location_id: Maybe[str] = wrapped()
     description: Maybe[str] = wrapped()

@@ -14,7 +14,7 @@ __all__ = ["WebhookNotificationFeedback"]
 
 @write_model
 class WebhookNotificationFeedback(WriteModel):
-    """The API's `WebhookNotificationFeedbackDto`."""
+    """The body of `webhook_notification_feedback.create`. The API's `WebhookNotificationFeedbackDto`."""
 
     notification_id: Maybe[str] = UNSET
     source: Maybe[str] = UNSET

@@ -21,6 +21,7 @@ when a step fails; the next run that opens the target finishes an interrupted pu
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -61,6 +62,8 @@ OVERLAP_NAME: Final = "_overlap"
 """Beside the resources' folders, so that those hold nothing but parts; no resource's name begins like this."""
 KEYS_NAME: Final = "_keys"
 DELETED_NAME: Final = "_deleted"
+_NO_NAMELESS_FILES: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
+"""How file systems and old kernels say that they have none (open(2), O_TMPFILE)."""
 _MARK_NAME: Final = "README.txt"
 _MARK: Final = b"An export of vismanet_async keeps here what it has not published yet. Do not change anything here.\n"
 _log = logging.getLogger("vismanet_async.export")
@@ -298,15 +301,25 @@ def _prove_writable(directory: Path) -> None:
 
     Else the next run removes it by its name: `tempfile` would make up another one each time.
     """
-    if hasattr(os, "O_TMPFILE"):  # Linux, and there most file systems
-        with contextlib.suppress(OSError):
-            os.close(os.open(directory, os.O_TMPFILE | os.O_WRONLY))
-            return
-    probe = directory / _PROBE_NAME
     try:
+        if _makes_nameless_files(directory):
+            return
+        probe = directory / _PROBE_NAME
         probe.touch()
         if not probe.stat().st_size:  # ours are empty
             probe.unlink()
     except OSError as error:
         error.filename = str(directory)  # the probe's name would mean nothing to the reader
         raise
+
+
+def _makes_nameless_files(directory: Path) -> bool:
+    if not hasattr(os, "O_TMPFILE"):
+        return False
+    try:
+        os.close(os.open(directory, os.O_TMPFILE | os.O_WRONLY))
+    except OSError as error:
+        if error.errno in _NO_NAMELESS_FILES:
+            return False
+        raise
+    return True

@@ -25,7 +25,10 @@ __all__ = ["AccountNumberDescription"]
 
 @read_model
 class AccountNumberDescription(Model):
-    """The API's `AccountNumberDescriptionDto` and `AccountInGeneralLedgerTransactionDetailsDto`."""
+    """The type of `GeneralLedgerBalance.account` and `GeneralLedgerTransactionDetails.account`.
+
+    The API's `AccountNumberDescriptionDto` and `AccountInGeneralLedgerTransactionDetailsDto`.
+    """
 
     type: Maybe[AccountType] = UNSET
     external_code1: Maybe[str] = UNSET

@@ -14,7 +14,10 @@ __all__ = ["AccountNumberTypeDescription"]
 
 @read_model
 class AccountNumberTypeDescription(Model):
-    """The API's `DefAccountInProjectDto`, `AccountInCashAccountDto` and 28 more of this shape."""
+    """The type of `CashAccount.account`, `Project.def_account` and 36 more.
+
+    The API's `DefAccountInProjectDto`, `AccountInCashAccountDto` and 28 more of this shape.
+    """
 
     type: Maybe[str] = UNSET
     number: Maybe[str] = UNSET

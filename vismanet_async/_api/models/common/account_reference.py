@@ -22,7 +22,10 @@ __all__ = ["AccountReference"]
 
 @read_model
 class AccountReference(Model):
-    """The API's `AccountInBudgetDto`, `AccountInCashSaleDto` and 28 more of this shape."""
+    """The type of `Budget.account`, `CashSale.account` and 28 more.
+
+    The API's `AccountInBudgetDto`, `AccountInCashSaleDto` and 28 more of this shape.
+    """
 
     type: Maybe[AccountType] = UNSET
     external_code1: Maybe[str] = UNSET

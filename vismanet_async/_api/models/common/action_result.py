@@ -22,7 +22,10 @@ __all__ = ["ActionResult"]
 
 @read_model
 class ActionResult(Record):
-    """The API's `SendToApprovalResult`, `SendEmailActionResultDto` and 30 more of this shape."""
+    """Returned by `time_card.hold`, `payment.release` and 42 more.
+
+    The API's `SendToApprovalResult`, `SendEmailActionResultDto` and 30 more of this shape.
+    """
 
     action_id: Maybe[str] = UNSET
     action_result: Maybe[ActionOutcome] = UNSET

@@ -14,7 +14,10 @@ __all__ = ["ActiveIdDescription"]
 
 @read_model
 class ActiveIdDescription(Model):
-    """The API's `DefSubInProjectDto`, `SubaccountInBudgetDto` and 26 more of this shape."""
+    """The type of `Project.def_sub`, `Budget.subaccount` and 26 more.
+
+    The API's `DefSubInProjectDto`, `SubaccountInBudgetDto` and 26 more of this shape.
+    """
 
     active: Maybe[bool] = UNSET
     id: Maybe[str] = UNSET

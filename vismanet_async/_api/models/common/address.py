@@ -17,7 +17,10 @@ __all__ = ["Address"]
 
 @read_model
 class Address(Model):
-    """The API's `AddressInContactDto`, `AddressInEmployeeDto` and 12 more of this shape."""
+    """The type of `Contact.address`, `Employee.address` and 12 more.
+
+    The API's `AddressInContactDto`, `AddressInEmployeeDto` and 12 more of this shape.
+    """
 
     address_id: Maybe[int] = UNSET
     address_line1: Maybe[str] = UNSET

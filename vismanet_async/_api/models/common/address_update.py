@@ -16,7 +16,10 @@ __all__ = ["AddressUpdate"]
 
 @write_model
 class AddressUpdate(WriteModel):
-    """The API's `AddressUpdateDto` and `AddressInEmployeeUpdateDto`."""
+    """The type of `ContactUpdate.address`, `EmployeeCreate.address` and 9 more.
+
+    The API's `AddressUpdateDto` and `AddressInEmployeeUpdateDto`.
+    """
 
     address_line1: Maybe[str] = wrapped()
     address_line2: Maybe[str] = wrapped()

@@ -23,7 +23,10 @@ __all__ = ["AllocationUpdate"]
 
 @write_model
 class AllocationUpdate(LineUpdate):
-    """The API's `AllocationsUpdateDto` and `InallocationsUpdateDto`."""
+    """The type of `KitAssemblyInsert.kit_allocations`, `KitAssemblyUpdate.kit_allocations` and 5 more.
+
+    The API's `AllocationsUpdateDto` and `InallocationsUpdateDto`.
+    """
 
     line_key = "line_nbr"
 

@@ -19,7 +19,10 @@ __all__ = ["Allocations"]
 
 @read_model
 class Allocations(Model):
-    """The API's `AllocationsDto`."""
+    """The type of `ShipmentDetailLine.allocations` and `PurchaseReceiptLine.allocations`.
+
+    The API's `AllocationsDto`.
+    """
 
     line_nbr: Maybe[int] = UNSET
     item_id: Maybe[str] = UNSET

@@ -19,7 +19,7 @@ __all__ = ["ArAdjust"]
 
 @read_model
 class ArAdjust(Model):
-    """The API's `ArAdjustDto`."""
+    """The type of `CashSale.applications`, `CreditNote.applications` and 4 more. The API's `ArAdjustDto`."""
 
     doc_type: Maybe[str] = UNSET
     customer_cd: Maybe[str] = json_name("customerCD")

@@ -14,7 +14,10 @@ __all__ = ["Attachment"]
 
 @read_model
 class Attachment(Model):
-    """The API's `AttachmentDto`, `ImageInExpenseReceiptDto` and 1 more of this shape."""
+    """The type of `Order.attachments`, `ExpenseReceipt.image` and 29 more.
+
+    The API's `AttachmentDto`, `ImageInExpenseReceiptDto` and 1 more of this shape.
+    """
 
     name: Maybe[str] = UNSET
     id: Maybe[str] = UNSET

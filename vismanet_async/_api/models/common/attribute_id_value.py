@@ -14,7 +14,7 @@ __all__ = ["AttributeIdValue"]
 
 @read_model
 class AttributeIdValue(Model):
-    """The API's `AttributeIdValueDto`."""
+    """The type of `Task.attributes`, `Project.attributes` and 6 more. The API's `AttributeIdValueDto`."""
 
     id: Maybe[str] = UNSET
     value: Maybe[str] = UNSET

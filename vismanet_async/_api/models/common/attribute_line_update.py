@@ -16,7 +16,10 @@ __all__ = ["AttributeLineUpdate"]
 
 @write_model
 class AttributeLineUpdate(WriteModel):
-    """The API's `AttributeLineUpdateDto`."""
+    """The type of `CustomerUpdate.attribute_lines`, `SupplierUpdate.attribute_lines` and 2 more.
+
+    The API's `AttributeLineUpdateDto`.
+    """
 
     attribute_id: Maybe[str] = wrapped()
     attribute_value: Maybe[str] = wrapped()

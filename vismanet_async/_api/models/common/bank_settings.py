@@ -14,7 +14,10 @@ __all__ = ["BankSettings"]
 
 @read_model
 class BankSettings(Model):
-    """The API's `BankSettingsInBranchDto` and `BankSettingsInExtendedOrganizationDto`."""
+    """The type of `Branch.bank_settings` and `ExtendedOrganization.bank_settings`.
+
+    The API's `BankSettingsInBranchDto` and `BankSettingsInExtendedOrganizationDto`.
+    """
 
     bank_name: Maybe[str] = UNSET
     bank_address1: Maybe[str] = UNSET

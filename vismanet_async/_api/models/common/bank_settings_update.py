@@ -16,7 +16,10 @@ __all__ = ["BankSettingsUpdate"]
 
 @write_model
 class BankSettingsUpdate(WriteModel):
-    """The API's `BankSettingsUpdateDto`."""
+    """The body of `branch.update_bank_settings` and `organization.update_bank_settings`.
+
+    The API's `BankSettingsUpdateDto`.
+    """
 
     bank_name: Maybe[str] = wrapped()
     bank_address1: Maybe[str] = wrapped()

@@ -38,7 +38,10 @@ __all__ = ["CashSale"]
 
 @read_model
 class CashSale(Record):
-    """The API's `CashSaleDto`."""
+    """Returned by `cash_sale.get`; a row of `cash_sale.list` and `customer.list_cash_sales`.
+
+    The API's `CashSaleDto`.
+    """
 
     credit_terms: Maybe[IdDescription] = UNSET
     cash_sale_lines: Maybe[list[CashSaleLine]] = UNSET

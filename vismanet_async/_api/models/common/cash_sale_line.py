@@ -21,7 +21,7 @@ __all__ = ["CashSaleLine"]
 
 @read_model
 class CashSaleLine(Model):
-    """The API's `CashSaleLineDto`."""
+    """The type of `CashSale.cash_sale_lines`. The API's `CashSaleLineDto`."""
 
     line_number: Maybe[int] = UNSET
     inventory_number: Maybe[str] = UNSET

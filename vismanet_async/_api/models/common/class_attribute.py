@@ -24,7 +24,7 @@ __all__ = ["ClassAttribute"]
 
 @read_model
 class ClassAttribute(Model):
-    """The API's `ClassAttributeDto`."""
+    """The type of `ItemClass.attributes`, `CustomerClass.attributes` and 2 more. The API's `ClassAttributeDto`."""
 
     attribute_id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

@@ -27,7 +27,10 @@ __all__ = ["Contact"]
 
 @read_model
 class Contact(Record):
-    """The API's `ContactDto`."""
+    """Returned by `contact.get`; a row of `contact.list`, `customer.list_contacts` and 1 more.
+
+    The API's `ContactDto`.
+    """
 
     display_name: Maybe[str] = UNSET
     active: Maybe[bool] = UNSET

@@ -14,7 +14,10 @@ __all__ = ["ContactInfo"]
 
 @read_model
 class ContactInfo(Model):
-    """The API's `ContactInLocationDto`, `MainContactInBranchDto` and 10 more of this shape."""
+    """The type of `Location.contact`, `Branch.main_contact` and 10 more.
+
+    The API's `ContactInLocationDto`, `MainContactInBranchDto` and 10 more of this shape.
+    """
 
     contact_id: Maybe[int] = UNSET
     name: Maybe[str] = UNSET

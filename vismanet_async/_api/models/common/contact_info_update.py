@@ -16,7 +16,10 @@ __all__ = ["ContactInfoUpdate"]
 
 @write_model
 class ContactInfoUpdate(WriteModel):
-    """The API's `ContactInfoUpdateDto`."""
+    """The type of `LocationUpdate.contact`, `CustomerUpdate.main_contact` and 6 more.
+
+    The API's `ContactInfoUpdateDto`.
+    """
 
     name: Maybe[str] = wrapped()
     attention: Maybe[str] = wrapped()

@@ -16,7 +16,10 @@ __all__ = ["Country"]
 
 @read_model
 class Country(Record):
-    """The API's `CountryDto`, `CountryInAddressDto` and 7 more of this shape."""
+    """Returned by `country.get`; a row of `country.list`; the type of `Address.country` and 4 more.
+
+    The API's `CountryDto`, `CountryInAddressDto` and 7 more of this shape.
+    """
 
     id: Maybe[str] = UNSET
     name: Maybe[str] = UNSET

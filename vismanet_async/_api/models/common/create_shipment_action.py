@@ -14,7 +14,10 @@ __all__ = ["CreateShipmentAction"]
 
 @write_model
 class CreateShipmentAction(WriteModel):
-    """The API's `CreateShipmentActionDto`."""
+    """The body of `sales_order.create_shipment`, `sales_order.create_shipment_v2` and 2 more.
+
+    The API's `CreateShipmentActionDto`.
+    """
 
     order_type: Maybe[str] = UNSET
     return_shipment_dto: Maybe[bool] = UNSET

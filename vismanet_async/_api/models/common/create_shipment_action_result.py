@@ -24,7 +24,10 @@ __all__ = ["CreateShipmentActionResult"]
 
 @read_model
 class CreateShipmentActionResult(Record):
-    """The API's `CreateShipmentActionResultDto`."""
+    """Returned by `sales_order.create_shipment`, `sales_order.create_shipment_v2` and 2 more.
+
+    The API's `CreateShipmentActionResultDto`.
+    """
 
     reference_number: Maybe[str] = UNSET
     shipment_dto: Maybe[Shipment] = UNSET

@@ -40,7 +40,7 @@ __all__ = ["CreditNote"]
 
 @read_model
 class CreditNote(Record):
-    """The API's `CreditNoteDto`."""
+    """Returned by `credit_note.get`; a row of `credit_note.list`. The API's `CreditNoteDto`."""
 
     external_reference: Maybe[str] = UNSET
     contact: Maybe[IntegerIdName] = UNSET

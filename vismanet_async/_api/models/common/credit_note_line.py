@@ -23,7 +23,7 @@ __all__ = ["CreditNoteLine"]
 
 @read_model
 class CreditNoteLine(Model):
-    """The API's `CreditNoteLineDto`."""
+    """The type of `CreditNote.invoice_lines`. The API's `CreditNoteLineDto`."""
 
     attachments: Maybe[list[Attachment]] = UNSET
     project_task: Maybe[InternalIdDescription] = UNSET

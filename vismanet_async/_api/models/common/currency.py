@@ -14,7 +14,10 @@ __all__ = ["Currency"]
 
 @read_model
 class Currency(Record):
-    """The API's `CurrencyDto`, `CurrencyInSupplierPaymentDto` and 1 more of this shape."""
+    """Returned by `currency.get`; a row of `currency.list`; the type of `SupplierPayment.currency` and 1 more.
+
+    The API's `CurrencyDto`, `CurrencyInSupplierPaymentDto` and 1 more of this shape.
+    """
 
     id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

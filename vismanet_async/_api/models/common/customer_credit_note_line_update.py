@@ -25,7 +25,10 @@ __all__ = ["CustomerCreditNoteLineUpdate"]
 
 @write_model
 class CustomerCreditNoteLineUpdate(LineUpdate):
-    """The API's `CreditNoteLineUpdateDto` and `CustomerCreditNoteLineUpdateDto`."""
+    """The type of `CreditNoteUpdate.invoice_lines` and `CustomerCreditNoteUpdate.lines`.
+
+    The API's `CreditNoteLineUpdateDto` and `CustomerCreditNoteLineUpdateDto`.
+    """
 
     discount_code: Maybe[str] = wrapped()
     task_id: Maybe[str] = wrapped()

@@ -26,7 +26,10 @@ __all__ = ["CustomerDebitNoteLineUpdate"]
 
 @write_model
 class CustomerDebitNoteLineUpdate(LineUpdate):
-    """The API's `CustomerDebitNoteLinesUpdateDto` and `CustomerOverdueChargeLineUpdateDto`."""
+    """The type of `CustomerDebitNoteUpdate.lines` and `CustomerOverdueChargeUpdate.lines`.
+
+    The API's `CustomerDebitNoteLinesUpdateDto` and `CustomerOverdueChargeLineUpdateDto`.
+    """
 
     discount_code: Maybe[str] = wrapped()
     domestic_services_deductible: Maybe[bool] = wrapped()

@@ -33,7 +33,7 @@ __all__ = ["CustomerDocument"]
 
 @read_model
 class CustomerDocument(Record):
-    """The API's `CustomerDocumentDto`."""
+    """A row of `customer_document.list` and `customer.list_documents`. The API's `CustomerDocumentDto`."""
 
     document_due_date: Maybe[datetime] = UNSET
     branch: Maybe[NumberName] = UNSET

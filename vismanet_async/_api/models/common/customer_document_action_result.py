@@ -22,7 +22,10 @@ __all__ = ["CustomerDocumentActionResult"]
 
 @read_model
 class CustomerDocumentActionResult(Record):
-    """The API's `CorrectArDocumentActionResultDto` and `SendToAutoInvoiceArDocumentActionResultDto`."""
+    """Returned by `customer_invoice.correct`, `customer_invoice.send_to_auto_invoice` and 2 more.
+
+    The API's `CorrectArDocumentActionResultDto` and `SendToAutoInvoiceArDocumentActionResultDto`.
+    """
 
     ref_nbr: Maybe[str] = UNSET
     document_type: Maybe[str] = UNSET

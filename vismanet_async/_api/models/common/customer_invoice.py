@@ -43,7 +43,10 @@ __all__ = ["CustomerInvoice"]
 
 @read_model
 class CustomerInvoice(Record):
-    """The API's `CustomerInvoiceDto`."""
+    """Returned by `customer_invoice.get`; a row of `customer_invoice.list` and 1 more.
+
+    The API's `CustomerInvoiceDto`.
+    """
 
     credit_terms: Maybe[IdDescription] = UNSET
     document_due_date: Maybe[datetime] = UNSET

@@ -14,7 +14,7 @@ __all__ = ["CustomerInvoiceDebtCollection"]
 
 @read_model
 class CustomerInvoiceDebtCollection(Model):
-    """The API's `DebtCollectionInCustomerInvoiceDto`."""
+    """The type of `CustomerInvoice.debt_collection`. The API's `DebtCollectionInCustomerInvoiceDto`."""
 
     case_number: Maybe[str] = UNSET
     case_type: Maybe[str] = UNSET

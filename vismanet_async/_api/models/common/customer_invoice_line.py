@@ -32,7 +32,7 @@ __all__ = ["CustomerInvoiceLine"]
 
 @read_model
 class CustomerInvoiceLine(Model):
-    """The API's `CustomerInvoiceLineDto`."""
+    """The type of `CustomerInvoice.invoice_lines`. The API's `CustomerInvoiceLineDto`."""
 
     term_start_date: Maybe[datetime] = UNSET
     term_end_date: Maybe[datetime] = UNSET

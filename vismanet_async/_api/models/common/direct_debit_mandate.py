@@ -14,7 +14,7 @@ __all__ = ["DirectDebitMandate"]
 
 @read_model
 class DirectDebitMandate(Model):
-    """The API's `DirectDebitMandateDto`."""
+    """The type of `CustomerInvoice.direct_debit_mandate`. The API's `DirectDebitMandateDto`."""
 
     id: Maybe[str] = UNSET
     mandate_id: Maybe[str] = UNSET

@@ -18,7 +18,10 @@ __all__ = ["EarningType"]
 
 @read_model
 class EarningType(Record):
-    """The API's `EarningTypeDto`, `EarningTypeInTimeCardSummaryDto` and 1 more of this shape."""
+    """Returned by `earning_type.get`; a row of `earning_type.list`.
+
+    The API's `EarningTypeDto`, `EarningTypeInTimeCardSummaryDto` and 1 more of this shape.
+    """
 
     code: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

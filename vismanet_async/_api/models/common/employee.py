@@ -30,7 +30,10 @@ __all__ = ["Employee"]
 
 @read_model
 class Employee(Record):
-    """The API's `EmployeeDto`, `ProjectManagerInProjectDto` and 2 more of this shape."""
+    """Returned by `employee.get`; a row of `employee.list`; the type of `Task.employees` and 5 more.
+
+    The API's `EmployeeDto`, `ProjectManagerInProjectDto` and 2 more of this shape.
+    """
 
     employee_user_id: Maybe[str] = UNSET
     employee_id: Maybe[int] = UNSET

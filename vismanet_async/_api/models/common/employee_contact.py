@@ -22,7 +22,7 @@ __all__ = ["EmployeeContact"]
 
 @read_model
 class EmployeeContact(Model):
-    """The API's `ContactInEmployeeDto`."""
+    """The type of `Employee.contact`. The API's `ContactInEmployeeDto`."""
 
     employee_contact: Maybe[str] = UNSET
     title: Maybe[ContactTitle] = UNSET

@@ -14,7 +14,10 @@ __all__ = ["EmployeeReference"]
 
 @read_model
 class EmployeeReference(Model):
-    """The API's `EmployeeInTimeCardDto`, `OwnerInCashTransactionDto` and 2 more of this shape."""
+    """The type of `TimeCard.employee`, `CashTransaction.owner` and 2 more.
+
+    The API's `EmployeeInTimeCardDto`, `OwnerInCashTransactionDto` and 2 more of this shape.
+    """
 
     internal_id: Maybe[str] = UNSET
     number: Maybe[str] = UNSET

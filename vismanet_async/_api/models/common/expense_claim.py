@@ -31,7 +31,10 @@ __all__ = ["ExpenseClaim"]
 
 @read_model
 class ExpenseClaim(Record):
-    """The API's `ExpenseClaimDto`."""
+    """Returned by `expense_claim.get`; a row of `expense_claim.list` and `employee.list_expense_claims`.
+
+    The API's `ExpenseClaimDto`.
+    """
 
     ref_nbr: Maybe[str] = UNSET
     status: Maybe[ExpenseClaimStatus] = UNSET

@@ -32,7 +32,7 @@ __all__ = ["ExpenseClaimDetail"]
 
 @read_model
 class ExpenseClaimDetail(Model):
-    """The API's `ExpenseClaimDetailDto`."""
+    """The type of `ExpenseClaim.details`. The API's `ExpenseClaimDetailDto`."""
 
     claim_detail_id: Maybe[int] = UNSET
     line_id: Maybe[str] = UNSET

@@ -33,7 +33,10 @@ __all__ = ["ExpenseReceipt"]
 
 @read_model
 class ExpenseReceipt(Record):
-    """The API's `ExpenseReceiptDto`."""
+    """Returned by `expense_receipt.get`; a row of `expense_receipt.list` and `employee.list_expense_receipts`.
+
+    The API's `ExpenseReceiptDto`.
+    """
 
     internal_id: Maybe[int] = UNSET
     receipt_id: Maybe[str] = UNSET

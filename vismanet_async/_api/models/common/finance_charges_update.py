@@ -23,7 +23,7 @@ __all__ = ["FinanceChargesUpdate"]
 
 @write_model
 class FinanceChargesUpdate(LineUpdate):
-    """The API's `FinanceChargesUpdateDto`."""
+    """The type of `PaymentUpdate.finance_charges`. The API's `FinanceChargesUpdateDto`."""
 
     line_key = "line_nbr"
 

@@ -16,7 +16,10 @@ __all__ = ["FixedAssetAccounts"]
 
 @read_model
 class FixedAssetAccounts(Model):
-    """The API's `AccountsInFixedAssetDto` and `AccountsInFixedAssetClassDto`."""
+    """The type of `FixedAsset.accounts` and `FixedAssetClass.accounts`.
+
+    The API's `AccountsInFixedAssetDto` and `AccountsInFixedAssetClassDto`.
+    """
 
     account_id: Maybe[str] = json_name("accountID")
     sub_account_id: Maybe[str] = json_name("subAccountID")

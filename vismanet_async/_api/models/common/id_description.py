@@ -14,7 +14,10 @@ __all__ = ["IdDescription"]
 
 @read_model
 class IdDescription(Model):
-    """The API's `LedgerInBranchDto`, `VatZoneInBranchDto` and 123 more of this shape."""
+    """The type of `Order.branch`, `Branch.ledger` and 135 more.
+
+    The API's `LedgerInBranchDto`, `VatZoneInBranchDto` and 123 more of this shape.
+    """
 
     id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

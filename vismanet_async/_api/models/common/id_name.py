@@ -14,7 +14,10 @@ __all__ = ["IdName"]
 
 @read_model
 class IdName(Model):
-    """The API's `CountyInAddressDto`, `OwnerInShipmentDto` and 11 more of this shape."""
+    """The type of `Address.county`, `Shipment.owner` and 9 more.
+
+    The API's `CountyInAddressDto`, `OwnerInShipmentDto` and 11 more of this shape.
+    """
 
     id: Maybe[str] = UNSET
     name: Maybe[str] = UNSET

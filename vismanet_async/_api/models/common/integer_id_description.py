@@ -14,7 +14,10 @@ __all__ = ["IntegerIdDescription"]
 
 @read_model
 class IntegerIdDescription(Model):
-    """The API's `ModeOfTrasportInShipmentDto`, `TransactionTypeInShipmentDto` and 2 more of this shape."""
+    """The type of `Shipment.mode_of_trasport`, `Shipment.transaction_type` and 2 more.
+
+    The API's `ModeOfTrasportInShipmentDto`, `TransactionTypeInShipmentDto` and 2 more of this shape.
+    """
 
     id: Maybe[int] = UNSET
     description: Maybe[str] = UNSET

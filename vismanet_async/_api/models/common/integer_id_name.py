@@ -14,7 +14,10 @@ __all__ = ["IntegerIdName"]
 
 @read_model
 class IntegerIdName(Model):
-    """The API's `ContactIdNameDto`, `LocationInPurchaseOrderDto` and 8 more of this shape."""
+    """The type of `CreditNote.contact`, `PurchaseOrder.location` and 8 more.
+
+    The API's `ContactIdNameDto`, `LocationInPurchaseOrderDto` and 8 more of this shape.
+    """
 
     id: Maybe[int] = UNSET
     name: Maybe[str] = UNSET

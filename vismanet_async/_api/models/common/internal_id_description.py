@@ -14,7 +14,10 @@ __all__ = ["InternalIdDescription"]
 
 @read_model
 class InternalIdDescription(Model):
-    """The API's `ProjectInCashSaleDto`, `ProjectInCreditNoteDto` and 36 more of this shape."""
+    """The type of `Order.project`, `CashSale.project` and 38 more.
+
+    The API's `ProjectInCashSaleDto`, `ProjectInCreditNoteDto` and 36 more of this shape.
+    """
 
     internal_id: Maybe[int] = UNSET
     id: Maybe[str] = UNSET

@@ -14,7 +14,10 @@ __all__ = ["InternalIdNumberName"]
 
 @read_model
 class InternalIdNumberName(Model):
-    """The API's `BaccountInLocationDto`, `CustomerInShipmentDto` and 20 more of this shape."""
+    """The type of `Location.baccount`, `Shipment.customer` and 20 more.
+
+    The API's `BaccountInLocationDto`, `CustomerInShipmentDto` and 20 more of this shape.
+    """
 
     internal_id: Maybe[int] = UNSET
     number: Maybe[str] = UNSET

@@ -43,7 +43,7 @@ __all__ = ["Inventory"]
 
 @read_model
 class Inventory(Record):
-    """The API's `InventoryDto`."""
+    """Returned by `inventory.get` and 1 more; a row of `inventory.list` and 1 more. The API's `InventoryDto`."""
 
     inventory_id: Maybe[int] = UNSET
     inventory_number: Maybe[str] = UNSET

@@ -17,7 +17,7 @@ __all__ = ["InventoryAccountInformation"]
 
 @read_model
 class InventoryAccountInformation(Model):
-    """The API's `AccountInformationInInventoryDto`."""
+    """The type of `Inventory.account_information`. The API's `AccountInformationInInventoryDto`."""
 
     expense_accrual_account: Maybe[AccountNumberTypeDescription] = UNSET
     inventory_account: Maybe[AccountNumberTypeDescription] = UNSET

@@ -19,7 +19,10 @@ __all__ = ["InventoryAllocation"]
 
 @read_model
 class InventoryAllocation(Model):
-    """The API's `InallocationsDto`."""
+    """The type of `KitAssembly.kit_allocations`, `InventoryIssueLine.allocations` and 2 more.
+
+    The API's `InallocationsDto`.
+    """
 
     line_nbr: Maybe[int] = UNSET
     location: Maybe[LocationDescription] = UNSET

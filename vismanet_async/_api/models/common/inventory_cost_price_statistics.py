@@ -17,7 +17,7 @@ __all__ = ["InventoryCostPriceStatistics"]
 
 @read_model
 class InventoryCostPriceStatistics(Model):
-    """The API's `CostPriceStatisticsInInventoryDto`."""
+    """The type of `Inventory.cost_price_statistics`. The API's `CostPriceStatisticsInInventoryDto`."""
 
     last_cost: Maybe[Decimal] = UNSET
     average_cost: Maybe[Decimal] = UNSET

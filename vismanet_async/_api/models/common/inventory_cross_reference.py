@@ -25,7 +25,10 @@ __all__ = ["InventoryCrossReference"]
 
 @read_model
 class InventoryCrossReference(Record):
-    """The API's `InventoryCrossReferenceDto`."""
+    """A row of `inventory.list_cross_references`; the type of `Inventory.cross_references`.
+
+    The API's `InventoryCrossReferenceDto`.
+    """
 
     alternate_type: Maybe[AlternateType] = UNSET
     b_account: Maybe[InternalIdNumberName] = UNSET

@@ -14,7 +14,7 @@ __all__ = ["InventoryIntrastat"]
 
 @read_model
 class InventoryIntrastat(Model):
-    """The API's `IntrastatInInventoryDto`."""
+    """The type of `Inventory.intrastat`. The API's `IntrastatInInventoryDto`."""
 
     c_n8: Maybe[str] = UNSET
     country_of_origin: Maybe[str] = UNSET

@@ -18,7 +18,7 @@ __all__ = ["InventoryPackaging"]
 
 @read_model
 class InventoryPackaging(Model):
-    """The API's `PackagingInInventoryDto`."""
+    """The type of `Inventory.packaging`. The API's `PackagingInInventoryDto`."""
 
     base_item_weight: Maybe[Decimal] = UNSET
     weight_uom: Maybe[str] = json_name("weightUOM")

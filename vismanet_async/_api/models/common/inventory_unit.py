@@ -19,7 +19,7 @@ __all__ = ["InventoryUnit"]
 
 @read_model
 class InventoryUnit(Model):
-    """The API's `InventoryUnitDto`."""
+    """The type of `Inventory.inventory_units`. The API's `InventoryUnitDto`."""
 
     unit_type: Maybe[int] = UNSET
     item_class: Maybe[ItemClass] = UNSET

@@ -14,7 +14,10 @@ __all__ = ["InvoiceContact"]
 
 @read_model
 class InvoiceContact(Model):
-    """The API's `InvoiceContactInCashSaleDto`, `InvoiceContactInCreditNoteDto` and 4 more of this shape."""
+    """The type of `CashSale.invoice_contact`, `CreditNote.invoice_contact` and 4 more.
+
+    The API's `InvoiceContactInCashSaleDto`, `InvoiceContactInCreditNoteDto` and 4 more of this shape.
+    """
 
     contact_id: Maybe[int] = UNSET
     business_name: Maybe[str] = UNSET

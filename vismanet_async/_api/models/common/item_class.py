@@ -25,7 +25,10 @@ __all__ = ["ItemClass"]
 
 @read_model
 class ItemClass(Record):
-    """The API's `ItemClassDto`, `ItemClassInInventoryDto` and 1 more of this shape."""
+    """Returned by `inventory.get_item_class`; a row of `inventory.list_item_classes`.
+
+    The API's `ItemClassDto`, `ItemClassInInventoryDto` and 1 more of this shape.
+    """
 
     type: Maybe[InventoryType] = UNSET
     attributes: Maybe[list[ClassAttribute]] = UNSET

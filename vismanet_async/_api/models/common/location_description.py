@@ -14,7 +14,10 @@ __all__ = ["LocationDescription"]
 
 @read_model
 class LocationDescription(Model):
-    """The API's `LocationInPaymentDto`, `LocationInCashSaleDto` and 27 more of this shape."""
+    """The type of `Payment.location`, `CashSale.location` and 29 more.
+
+    The API's `LocationInPaymentDto`, `LocationInCashSaleDto` and 27 more of this shape.
+    """
 
     country_id: Maybe[str] = UNSET
     id: Maybe[str] = UNSET

@@ -14,7 +14,7 @@ __all__ = ["Metadata"]
 
 @read_model
 class Metadata(Model):
-    """The API's `MetadataDto`."""
+    """The type of `Account.metadata`, `Carrier.metadata` and 75 more. The API's `MetadataDto`."""
 
     total_count: Maybe[int] = UNSET
     max_page_size: Maybe[int] = UNSET

@@ -14,7 +14,10 @@ __all__ = ["NumberDescription"]
 
 @read_model
 class NumberDescription(Model):
-    """The API's `WeekInTimeCardDto`, `VatIdInTaxDetailDto` and 30 more of this shape."""
+    """The type of `TimeCard.week`, `TaxDetail.vat_id` and 35 more.
+
+    The API's `WeekInTimeCardDto`, `VatIdInTaxDetailDto` and 30 more of this shape.
+    """
 
     number: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

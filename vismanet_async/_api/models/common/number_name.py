@@ -14,7 +14,10 @@ __all__ = ["NumberName"]
 
 @read_model
 class NumberName(Model):
-    """The API's `ChildRecordDto`, `BranchInTaskDto` and 68 more of this shape."""
+    """The type of `Task.branch`, `Project.branch` and 80 more.
+
+    The API's `ChildRecordDto`, `BranchInTaskDto` and 68 more of this shape.
+    """
 
     number: Maybe[str] = UNSET
     name: Maybe[str] = UNSET

@@ -25,7 +25,7 @@ __all__ = ["OrderToApply"]
 
 @read_model
 class OrderToApply(Model):
-    """The API's `OrderToApplyDto`."""
+    """The type of `Payment.orders_to_apply`. The API's `OrderToApplyDto`."""
 
     order_type: Maybe[str] = UNSET
     order_no: Maybe[str] = UNSET

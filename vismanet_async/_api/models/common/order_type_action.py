@@ -14,6 +14,9 @@ __all__ = ["OrderTypeAction"]
 
 @write_model
 class OrderTypeAction(WriteModel):
-    """The API's `CancelSalesOrderActionDto` and `CreatePurchaseReceiptActionDto`."""
+    """The body of `sales_order.cancel_sales_order`, `sales_order.cancel_sales_order_v2` and 1 more.
+
+    The API's `CancelSalesOrderActionDto` and `CreatePurchaseReceiptActionDto`.
+    """
 
     order_type: Maybe[str] = UNSET

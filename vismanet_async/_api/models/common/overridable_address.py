@@ -17,7 +17,10 @@ __all__ = ["OverridableAddress"]
 
 @read_model
 class OverridableAddress(Model):
-    """The API's `InvoiceAddressInCashSaleDto`, `DeliveryAddressInShipmentDto` and 9 more of this shape."""
+    """The type of `CashSale.invoice_address`, `Shipment.delivery_address` and 9 more.
+
+    The API's `InvoiceAddressInCashSaleDto`, `DeliveryAddressInShipmentDto` and 9 more of this shape.
+    """
 
     override_address: Maybe[bool] = UNSET
     address_id: Maybe[int] = UNSET

@@ -16,7 +16,10 @@ __all__ = ["OverridableAddressUpdate"]
 
 @write_model
 class OverridableAddressUpdate(WriteModel):
-    """The API's `SalesOrderAddressUpdateDto`, `SalesInvoiceAddressUpdateDto` and 1 more of this shape."""
+    """The type of `PurchaseOrderUpdate.remit_address`, `SalesOrderUpdate.so_billing_address` and 5 more.
+
+    The API's `SalesOrderAddressUpdateDto`, `SalesInvoiceAddressUpdateDto` and 1 more of this shape.
+    """
 
     override_address: Maybe[bool] = wrapped()
     address_line1: Maybe[str] = wrapped()

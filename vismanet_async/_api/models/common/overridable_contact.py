@@ -14,7 +14,10 @@ __all__ = ["OverridableContact"]
 
 @read_model
 class OverridableContact(Model):
-    """The API's `DeliveryContactInShipmentDto`, `RemitContactInPurchaseOrderDto` and 3 more of this shape."""
+    """The type of `Shipment.delivery_contact`, `PurchaseOrder.remit_contact` and 3 more.
+
+    The API's `DeliveryContactInShipmentDto`, `RemitContactInPurchaseOrderDto` and 3 more of this shape.
+    """
 
     override_contact: Maybe[bool] = UNSET
     contact_id: Maybe[int] = UNSET

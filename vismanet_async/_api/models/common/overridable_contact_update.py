@@ -16,7 +16,10 @@ __all__ = ["OverridableContactUpdate"]
 
 @write_model
 class OverridableContactUpdate(WriteModel):
-    """The API's `SalesOrderContactUpdateDto` and `PurchaseOrderContactUpdateDto`."""
+    """The type of `PurchaseOrderUpdate.remit_contact`, `SalesOrderUpdate.so_billing_contact` and 2 more.
+
+    The API's `SalesOrderContactUpdateDto` and `PurchaseOrderContactUpdateDto`.
+    """
 
     override_contact: Maybe[bool] = wrapped()
     name: Maybe[str] = wrapped()

@@ -18,7 +18,7 @@ __all__ = ["PackageDetailLine"]
 
 @read_model
 class PackageDetailLine(Model):
-    """The API's `PackageDetailLineDto`."""
+    """The type of `Shipment.shipment_package_lines`. The API's `PackageDetailLineDto`."""
 
     line_number: Maybe[int] = UNSET
     confirmed: Maybe[bool] = UNSET

@@ -33,7 +33,7 @@ __all__ = ["Payment"]
 
 @read_model
 class Payment(Record):
-    """The API's `PaymentDto`."""
+    """Returned by `payment.get` and 1 more; a row of `payment.list` and 1 more. The API's `PaymentDto`."""
 
     type: Maybe[CustomerPaymentType] = UNSET
     ref_nbr: Maybe[str] = UNSET

@@ -17,6 +17,6 @@ __all__ = ["PaymentFinancialDetails"]
 
 @read_model
 class PaymentFinancialDetails(Model):
-    """The API's `FinancialDetailsInPaymentDto`."""
+    """The type of `Payment.financial_details`. The API's `FinancialDetailsInPaymentDto`."""
 
     payment_date: Maybe[datetime] = UNSET

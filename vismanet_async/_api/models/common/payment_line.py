@@ -26,7 +26,7 @@ __all__ = ["PaymentLine"]
 
 @read_model
 class PaymentLine(Model):
-    """The API's `PaymentLineDto`."""
+    """The type of `Payment.payment_lines`. The API's `PaymentLineDto`."""
 
     document_type: Maybe[CustomerDocumentType] = UNSET
     ref_nbr: Maybe[str] = UNSET

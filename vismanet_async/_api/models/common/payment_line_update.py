@@ -24,7 +24,7 @@ __all__ = ["PaymentLineUpdate"]
 
 @write_model
 class PaymentLineUpdate(LineUpdate):
-    """The API's `PaymentLinesUpdateDto`."""
+    """The type of `PaymentUpdate.payment_lines`. The API's `PaymentLinesUpdateDto`."""
 
     line_key = None
 

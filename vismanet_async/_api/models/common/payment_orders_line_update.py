@@ -23,7 +23,7 @@ __all__ = ["PaymentOrdersLineUpdate"]
 
 @write_model
 class PaymentOrdersLineUpdate(LineUpdate):
-    """The API's `PaymentOrdersLinesUpdateDto`."""
+    """The type of `PaymentUpdate.orders_to_apply`. The API's `PaymentOrdersLinesUpdateDto`."""
 
     line_key = None
 

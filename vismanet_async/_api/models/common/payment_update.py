@@ -27,7 +27,7 @@ __all__ = ["PaymentUpdate"]
 
 @write_model
 class PaymentUpdate(WriteModel):
-    """The API's `PaymentUpdateDto`."""
+    """The body of `payment.create`, `payment.update` and 2 more. The API's `PaymentUpdateDto`."""
 
     reference_number: Maybe[str] = wrapped()
     type: Maybe[CustomerPaymentTypeChoice] = wrapped()

@@ -16,7 +16,10 @@ __all__ = ["PostingClass"]
 
 @read_model
 class PostingClass(Record):
-    """The API's `PostingClassDto` and `PostingClassInInventoryDto`."""
+    """A row of `inventory.list_item_post_classes`; the type of `Inventory.posting_class`.
+
+    The API's `PostingClassDto` and `PostingClassInInventoryDto`.
+    """
 
     id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

@@ -24,7 +24,10 @@ __all__ = ["PrepareInvoiceActionResult"]
 
 @read_model
 class PrepareInvoiceActionResult(Record):
-    """The API's `PrepareInvoiceActionResultDto`."""
+    """Returned by `sales_order.prepare_invoice` and `sales_order_basic.prepare_invoice`.
+
+    The API's `PrepareInvoiceActionResultDto`.
+    """
 
     reference_number: Maybe[str] = UNSET
     customer_invoice_dto: Maybe[CustomerInvoice] = UNSET

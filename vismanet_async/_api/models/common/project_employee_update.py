@@ -23,7 +23,10 @@ __all__ = ["ProjectEmployeeUpdate"]
 
 @write_model
 class ProjectEmployeeUpdate(LineUpdate):
-    """The API's `TaskEmployeeUpdateDto` and `ProjectEmployeeUpdateDto`."""
+    """The type of `TaskUpdate.employees`, `ProjectUpdate.employees` and 1 more.
+
+    The API's `TaskEmployeeUpdateDto` and `ProjectEmployeeUpdateDto`.
+    """
 
     line_key = None
 

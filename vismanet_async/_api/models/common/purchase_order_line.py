@@ -34,7 +34,7 @@ __all__ = ["PurchaseOrderLine"]
 
 @read_model
 class PurchaseOrderLine(Model):
-    """The API's `PurchaseOrderLineDto`."""
+    """The type of `PurchaseOrder.lines` and `PurchaseOrderBasic.lines`. The API's `PurchaseOrderLineDto`."""
 
     line_nbr: Maybe[int] = UNSET
     branch: Maybe[NumberName] = UNSET

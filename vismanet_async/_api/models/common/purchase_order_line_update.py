@@ -31,7 +31,10 @@ __all__ = ["PurchaseOrderLineUpdate"]
 
 @write_model
 class PurchaseOrderLineUpdate(LineUpdate):
-    """The API's `PurchaseOrderLineUpdateDto`."""
+    """The type of `PurchaseOrderUpdate.lines` and `PurchaseOrderBasicUpdate.lines`.
+
+    The API's `PurchaseOrderLineUpdateDto`.
+    """
 
     operation: Maybe[LineOperationChoice] = UNSET
     line_number: Maybe[int] = wrapped()

@@ -36,7 +36,7 @@ __all__ = ["PurchaseReceiptLine"]
 
 @read_model
 class PurchaseReceiptLine(Model):
-    """The API's `PurchaseReceiptLineDto`."""
+    """The type of `PurchaseReceipt.lines` and `PurchaseReceiptBasic.lines`. The API's `PurchaseReceiptLineDto`."""
 
     allocations: Maybe[list[Allocations]] = UNSET
     note: Maybe[str] = UNSET

@@ -25,7 +25,10 @@ __all__ = ["PurchaseReceipts"]
 
 @read_model
 class PurchaseReceipts(Model):
-    """The API's `PurchaseReceiptsDto`."""
+    """The type of `PurchaseOrder.purchase_receipts` and `PurchaseOrderBasic.purchase_receipts`.
+
+    The API's `PurchaseReceiptsDto`.
+    """
 
     type: Maybe[PurchaseReceiptType] = UNSET
     receipt_number: Maybe[str] = UNSET

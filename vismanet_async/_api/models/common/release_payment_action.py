@@ -24,6 +24,6 @@ __all__ = ["ReleasePaymentAction"]
 
 @write_model
 class ReleasePaymentAction(WriteModel):
-    """The API's `ReleasePaymentActionDto`."""
+    """The body of `payment.release` and `customer_payment.release`. The API's `ReleasePaymentActionDto`."""
 
     type: Maybe[CustomerPaymentTypeChoice] = wrapped()

@@ -17,7 +17,7 @@ __all__ = ["RotRutDistribution"]
 
 @read_model
 class RotRutDistribution(Model):
-    """The API's `RotRutDistributionDto`."""
+    """The type of `RotRut.distribution` and `RotRutBasic.distribution`. The API's `RotRutDistributionDto`."""
 
     line_nbr: Maybe[int] = UNSET
     personal_id: Maybe[str] = UNSET

@@ -23,7 +23,7 @@ __all__ = ["RotRutDistributionUpdate"]
 
 @write_model
 class RotRutDistributionUpdate(LineUpdate):
-    """The API's `RotRutDistributionUpdateDto`."""
+    """The type of `RotRutUpdate.distribution`. The API's `RotRutDistributionUpdateDto`."""
 
     line_key = "line_nbr"
 

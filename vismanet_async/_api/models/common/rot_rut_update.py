@@ -25,7 +25,10 @@ __all__ = ["RotRutUpdate"]
 
 @write_model
 class RotRutUpdate(WriteModel):
-    """The API's `RotRutUpdateDto`."""
+    """The type of `SalesOrderUpdate.rot_rut_details`, `CustomerInvoiceUpdate.rot_rut_details` and 1 more.
+
+    The API's `RotRutUpdateDto`.
+    """
 
     distributed_automaticaly: Maybe[bool] = wrapped()
     type: Maybe[RutRotTypeChoice] = wrapped()

@@ -14,7 +14,7 @@ __all__ = ["SalesCategoryLine"]
 
 @read_model
 class SalesCategoryLine(Model):
-    """The API's `SalesCategoryLineDto`."""
+    """The type of `Inventory.sales_categories`. The API's `SalesCategoryLineDto`."""
 
     category_id: Maybe[int] = UNSET
     description: Maybe[str] = UNSET

@@ -16,7 +16,10 @@ __all__ = ["SalesInvoiceContactUpdate"]
 
 @write_model
 class SalesInvoiceContactUpdate(WriteModel):
-    """The API's `SalesInvoiceContactUpdateDto`."""
+    """The type of `CustomerInvoiceUpdate.invoice_contact`, `CustomerDebitNoteUpdate.invoice_contact` and 1 more.
+
+    The API's `SalesInvoiceContactUpdateDto`.
+    """
 
     override_contact: Maybe[bool] = wrapped()
     name: Maybe[str] = wrapped()

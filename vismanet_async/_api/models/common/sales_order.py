@@ -40,7 +40,7 @@ __all__ = ["SalesOrder"]
 
 @read_model
 class SalesOrder(Record):
-    """The API's `SalesOrderDto`."""
+    """Returned by `sales_order.get` and 2 more; a row of `sales_order.list` and 2 more. The API's `SalesOrderDto`."""
 
     project_cd: Maybe[str] = json_name("projectCD")
     print_description_on_invoice: Maybe[bool] = UNSET

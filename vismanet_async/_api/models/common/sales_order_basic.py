@@ -31,7 +31,10 @@ __all__ = ["SalesOrderBasic"]
 
 @read_model
 class SalesOrderBasic(Record):
-    """The API's `SalesOrderBasicDto`."""
+    """Returned by `sales_order_basic.get` and 1 more; a row of `sales_order_basic.list` and 1 more.
+
+    The API's `SalesOrderBasicDto`.
+    """
 
     lines: Maybe[list[SalesOrderDocumentLine]] = UNSET
     order_type: Maybe[str] = UNSET

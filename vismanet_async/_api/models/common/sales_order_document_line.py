@@ -21,7 +21,7 @@ __all__ = ["SalesOrderDocumentLine"]
 
 @read_model
 class SalesOrderDocumentLine(Model):
-    """The API's `SalesOrderDocumentLineDto`."""
+    """The type of `SalesOrderBasic.lines`. The API's `SalesOrderDocumentLineDto`."""
 
     line_nbr: Maybe[int] = UNSET
     sort_order: Maybe[int] = UNSET

@@ -33,7 +33,7 @@ __all__ = ["SalesOrderLine"]
 
 @read_model
 class SalesOrderLine(Model):
-    """The API's `SalesOrderLineDto`."""
+    """The type of `SalesOrder.lines`. The API's `SalesOrderLineDto`."""
 
     invoice_nbr: Maybe[str] = UNSET
     operation: Maybe[SalesOrderOperation] = UNSET

@@ -14,7 +14,7 @@ __all__ = ["SalesOrderOwner"]
 
 @read_model
 class SalesOrderOwner(Model):
-    """The API's `OwnerInSalesOrderDto`."""
+    """The type of `SalesOrder.owner`. The API's `OwnerInSalesOrderDto`."""
 
     id: Maybe[str] = UNSET
     employee_id: Maybe[str] = UNSET

@@ -18,7 +18,7 @@ __all__ = ["SalesOrderShipment"]
 
 @read_model
 class SalesOrderShipment(Model):
-    """The API's `SalesOrderShipmentDto`."""
+    """The type of `SalesOrder.shipments`. The API's `SalesOrderShipmentDto`."""
 
     shipment_type: Maybe[str] = UNSET
     shipment_no: Maybe[str] = UNSET

@@ -39,7 +39,10 @@ __all__ = ["Shipment"]
 
 @read_model
 class Shipment(Record):
-    """The API's `ShipmentDto`."""
+    """Returned by `shipment.get`; a row of `shipment.list`; the type of `CreateShipmentActionResult.shipment_dto`.
+
+    The API's `ShipmentDto`.
+    """
 
     time_stamp: Maybe[str] = UNSET
     shipment_number: Maybe[str] = UNSET

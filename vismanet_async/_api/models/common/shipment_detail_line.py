@@ -22,7 +22,7 @@ __all__ = ["ShipmentDetailLine"]
 
 @read_model
 class ShipmentDetailLine(Model):
-    """The API's `ShipmentDetailLineDto`."""
+    """The type of `Shipment.shipment_detail_lines`. The API's `ShipmentDetailLineDto`."""
 
     line_number: Maybe[int] = UNSET
     order_type: Maybe[str] = UNSET

@@ -17,7 +17,7 @@ __all__ = ["ShipmentOrderLine"]
 
 @read_model
 class ShipmentOrderLine(Model):
-    """The API's `ShipmentOrderLineDto`."""
+    """The type of `Shipment.shipment_order_lines`. The API's `ShipmentOrderLineDto`."""
 
     order_type: Maybe[str] = UNSET
     order_nbr: Maybe[str] = UNSET

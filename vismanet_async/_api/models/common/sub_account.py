@@ -19,7 +19,10 @@ __all__ = ["SubAccount"]
 
 @read_model
 class SubAccount(Record):
-    """The API's `SubAccountDto`, `SubaccountInCashSaleDto` and 22 more of this shape."""
+    """Returned by `subaccount.get`; a row of `subaccount.list`; the type of `CashSale.subaccount` and 28 more.
+
+    The API's `SubAccountDto`, `SubaccountInCashSaleDto` and 22 more of this shape.
+    """
 
     subaccount_number: Maybe[str] = UNSET
     subaccount_id: Maybe[int] = UNSET

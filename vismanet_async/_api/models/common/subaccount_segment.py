@@ -14,7 +14,7 @@ __all__ = ["SubaccountSegment"]
 
 @read_model
 class SubaccountSegment(Model):
-    """The API's `SegmentDto`."""
+    """The type of `SubAccount.segments`. The API's `SegmentDto`."""
 
     segment_id: Maybe[int] = UNSET
     segment_description: Maybe[str] = UNSET

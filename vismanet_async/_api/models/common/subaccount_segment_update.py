@@ -14,7 +14,7 @@ __all__ = ["SubaccountSegmentUpdate"]
 
 @write_model
 class SubaccountSegmentUpdate(WriteModel):
-    """The API's `SegmentUpdateDto`."""
+    """The type of `ProjectUpdate.def_sub`, `BudgetUpdate.subaccount` and 27 more. The API's `SegmentUpdateDto`."""
 
     segment_id: Maybe[int] = UNSET
     segment_value: Maybe[str] = UNSET

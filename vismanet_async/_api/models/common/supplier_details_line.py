@@ -17,7 +17,7 @@ __all__ = ["SupplierDetailsLine"]
 
 @read_model
 class SupplierDetailsLine(Model):
-    """The API's `SupplierDetailsLineDto`."""
+    """The type of `Inventory.supplier_details`. The API's `SupplierDetailsLineDto`."""
 
     active: Maybe[bool] = UNSET
     default: Maybe[bool] = UNSET

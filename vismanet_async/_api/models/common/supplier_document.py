@@ -34,7 +34,7 @@ __all__ = ["SupplierDocument"]
 
 @read_model
 class SupplierDocument(Record):
-    """The API's `SupplierDocumentDto`."""
+    """A row of `supplier_document.list` and `supplier.list_documents`. The API's `SupplierDocumentDto`."""
 
     account: Maybe[AccountReference] = UNSET
     subaccount: Maybe[SubAccount] = UNSET

@@ -44,7 +44,10 @@ __all__ = ["SupplierInvoice"]
 
 @read_model
 class SupplierInvoice(Record):
-    """The API's `SupplierInvoiceDto`."""
+    """Returned by `supplier_invoice.get` and 2 more; a row of `supplier_invoice.list` and 1 more.
+
+    The API's `SupplierInvoiceDto`.
+    """
 
     tax_detail_lines: Maybe[list[TaxDetail]] = UNSET
     attachments: Maybe[list[Attachment]] = UNSET

@@ -15,7 +15,7 @@ __all__ = ["SupplierInvoiceApprovalDetails"]
 
 @read_model
 class SupplierInvoiceApprovalDetails(Model):
-    """The API's `ApprovalDetailsInSupplierInvoiceDto`."""
+    """The type of `SupplierInvoice.approval_details`. The API's `ApprovalDetailsInSupplierInvoiceDto`."""
 
     attachment_id: Maybe[str] = json_name("attachmentID")
     comment: Maybe[str] = UNSET

@@ -24,7 +24,7 @@ __all__ = ["SupplierInvoiceLandedCost"]
 
 @read_model
 class SupplierInvoiceLandedCost(Model):
-    """The API's `SupplierInvoiceLandedCostDto`."""
+    """The type of `SupplierInvoice.landed_costs`. The API's `SupplierInvoiceLandedCostDto`."""
 
     line_number: Maybe[int] = UNSET
     landed_cost_code_id: Maybe[str] = UNSET

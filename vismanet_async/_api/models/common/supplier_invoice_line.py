@@ -24,7 +24,7 @@ __all__ = ["SupplierInvoiceLine"]
 
 @read_model
 class SupplierInvoiceLine(Model):
-    """The API's `SupplierInvoiceLineDto`."""
+    """The type of `SupplierInvoice.invoice_lines`. The API's `SupplierInvoiceLineDto`."""
 
     line_number: Maybe[int] = UNSET
     inventory_number: Maybe[str] = UNSET

@@ -15,7 +15,10 @@ __all__ = ["SupplierPaymentMethodDetail"]
 
 @read_model
 class SupplierPaymentMethodDetail(Model):
-    """The API's `SupplierPaymentMethodDetailDto`."""
+    """The type of `Supplier.supplier_payment_method_details` and 1 more.
+
+    The API's `SupplierPaymentMethodDetailDto`.
+    """
 
     payment_method_detail_description: Maybe[str] = UNSET
     payment_method_detail_value: Maybe[str] = UNSET

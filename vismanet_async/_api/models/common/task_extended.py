@@ -32,7 +32,10 @@ __all__ = ["TaskExtended"]
 
 @read_model
 class TaskExtended(Record):
-    """The API's `TaskExtendedDto`."""
+    """Returned by `project_task.get`; a row of `project_task.list` and `project.list_tasks`.
+
+    The API's `TaskExtendedDto`.
+    """
 
     internal_id: Maybe[int] = UNSET
     project_internal_id: Maybe[int] = UNSET

@@ -18,7 +18,7 @@ __all__ = ["TaxDetail"]
 
 @read_model
 class TaxDetail(Model):
-    """The API's `TaxDetailDto`."""
+    """The type of `PurchaseOrder.tax_details`, `CustomerInvoice.tax_details` and 5 more. The API's `TaxDetailDto`."""
 
     tax_id: Maybe[str] = UNSET
     record_id: Maybe[int] = UNSET

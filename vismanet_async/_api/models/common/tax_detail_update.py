@@ -16,7 +16,10 @@ __all__ = ["TaxDetailUpdate"]
 
 @write_model
 class TaxDetailUpdate(WriteModel):
-    """The API's `TaxDetailUpdateDto`."""
+    """The type of `CustomerCreditNoteUpdate.tax_details`, `CustomerInvoiceUpdate.tax_detail_lines` and 2 more.
+
+    The API's `TaxDetailUpdateDto`.
+    """
 
     tax_id: Maybe[str] = wrapped()
     taxable_amount: Maybe[Number] = wrapped()

@@ -31,7 +31,10 @@ __all__ = ["TimeCard"]
 
 @read_model
 class TimeCard(Record):
-    """The API's `TimeCardDto`."""
+    """Returned by `time_card.get`; a row of `time_card.list` and `employee.list_time_cards`.
+
+    The API's `TimeCardDto`.
+    """
 
     ref_nbr: Maybe[str] = UNSET
     status: Maybe[TimeCardStatus] = UNSET

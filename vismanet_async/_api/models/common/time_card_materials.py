@@ -19,7 +19,7 @@ __all__ = ["TimeCardMaterials"]
 
 @read_model
 class TimeCardMaterials(Model):
-    """The API's `TimeCardMaterialsDto`."""
+    """The type of `TimeCard.materials`. The API's `TimeCardMaterialsDto`."""
 
     line_number: Maybe[int] = UNSET
     item_id: Maybe[str] = UNSET

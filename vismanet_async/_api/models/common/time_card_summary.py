@@ -26,7 +26,7 @@ __all__ = ["TimeCardSummary"]
 
 @read_model
 class TimeCardSummary(Model):
-    """The API's `TimeCardSummaryDto`."""
+    """The type of `TimeCard.summary`. The API's `TimeCardSummaryDto`."""
 
     line_number: Maybe[int] = UNSET
     line_id: Maybe[str] = UNSET

@@ -18,7 +18,10 @@ __all__ = ["VatCategory"]
 
 @read_model
 class VatCategory(Record):
-    """The API's `VatCategoryDto`."""
+    """Returned by `vat_category.get`; a row of `vat_category.list`; the type of `VatInformation.categories`.
+
+    The API's `VatCategoryDto`.
+    """
 
     vat_category_id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

@@ -26,7 +26,7 @@ __all__ = ["VatCategoryLine"]
 
 @read_model
 class VatCategoryLine(Model):
-    """The API's `VatCategoryLineDto`."""
+    """The type of `VatCategory.vat_category_lines`. The API's `VatCategoryLineDto`."""
 
     vat_id: Maybe[str] = UNSET
     vendor_cd: Maybe[str] = UNSET

@@ -26,7 +26,7 @@ __all__ = ["VatRateLine"]
 
 @read_model
 class VatRateLine(Model):
-    """The API's `VatRateLineDto`."""
+    """The type of `VatCategoryLine.vat_rates`. The API's `VatRateLineDto`."""
 
     revision_id: Maybe[str] = json_name("revisionID")
     vat_rate: Maybe[Decimal] = UNSET

@@ -17,7 +17,10 @@ __all__ = ["VatZone"]
 
 @read_model
 class VatZone(Record):
-    """The API's `VatZoneDto`, `VatZoneInCustomerDto` and 9 more of this shape."""
+    """Returned by `vat_zone.get`; a row of `vat_zone.list`; the type of `Customer.vat_zone` and 10 more.
+
+    The API's `VatZoneDto`, `VatZoneInCustomerDto` and 9 more of this shape.
+    """
 
     id: Maybe[str] = UNSET
     description: Maybe[str] = UNSET

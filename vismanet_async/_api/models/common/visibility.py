@@ -14,7 +14,10 @@ __all__ = ["Visibility"]
 
 @read_model
 class Visibility(Model):
-    """The API's `VisibilityDto`, `VisibilityInProjectDto` and 2 more of this shape."""
+    """The type of `Task.visibility`, `Project.visibility` and 2 more.
+
+    The API's `VisibilityDto`, `VisibilityInProjectDto` and 2 more of this shape.
+    """
 
     visible_in_gl: Maybe[bool] = UNSET
     visible_in_ap: Maybe[bool] = UNSET

@@ -16,7 +16,7 @@ __all__ = ["VisibilityUpdate"]
 
 @write_model
 class VisibilityUpdate(WriteModel):
-    """The API's `VisibilityUpdateDto`."""
+    """The type of `ProjectUpdate.visibility` and `ProjectTaskUpdate.visibility`. The API's `VisibilityUpdateDto`."""
 
     visible_in_gl: Maybe[bool] = wrapped()
     visible_in_ap: Maybe[bool] = wrapped()

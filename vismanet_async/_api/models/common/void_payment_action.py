@@ -22,7 +22,7 @@ __all__ = ["VoidPaymentAction"]
 
 @write_model
 class VoidPaymentAction(WriteModel):
-    """The API's `VoidPaymentActionDto`."""
+    """The body of `payment.void` and `customer_payment.void`. The API's `VoidPaymentActionDto`."""
 
     type: Maybe[CustomerPaymentTypeChoice] = UNSET
     return_void_payment: Maybe[bool] = UNSET

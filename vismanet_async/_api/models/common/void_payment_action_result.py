@@ -25,7 +25,7 @@ __all__ = ["VoidPaymentActionResult"]
 
 @read_model
 class VoidPaymentActionResult(Record):
-    """The API's `VoidPaymentActionResultDto`."""
+    """Returned by `payment.void` and `customer_payment.void`. The API's `VoidPaymentActionResultDto`."""
 
     type: Maybe[CustomerPaymentType] = UNSET
     ref_nbr: Maybe[str] = UNSET

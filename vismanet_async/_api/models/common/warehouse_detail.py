@@ -18,7 +18,7 @@ __all__ = ["WarehouseDetail"]
 
 @read_model
 class WarehouseDetail(Model):
-    """The API's `WarehouseDetailDto`."""
+    """The type of `Inventory.warehouse_details`. The API's `WarehouseDetailDto`."""
 
     is_default: Maybe[bool] = UNSET
     warehouse: Maybe[str] = UNSET

@@ -22,7 +22,10 @@ __all__ = ["WorkType"]
 
 @read_model
 class WorkType(Record):
-    """The API's `WorkTypeDto`."""
+    """A row of `customer_invoice.list_work_types`; the type of `CustomerInvoiceLine.type_of_work` and 2 more.
+
+    The API's `WorkTypeDto`.
+    """
 
     rut_rot_type: Maybe[RutRotType] = UNSET
     description: Maybe[str] = UNSET
