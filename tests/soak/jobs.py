@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vismanet_async._client import VismaNet
     from vismanet_async._jobs.core.records import JobRecord
 
-__all__ = ["run_jobs"]
+__all__ = ["run_jobs", "written_down"]
 
 _FOLLOWED_SECONDS = 300.0
 
@@ -175,6 +175,15 @@ async def _nothing_is_held(company: Company, store: SqlStore) -> None:
 
 async def _records(company: Company, store: SqlStore, **options: Any) -> Sequence[JobRecord]:
     return await store.select(company=company.simulator.tenant_id, **options)
+
+
+async def written_down(company: Company) -> list[str]:
+    """Return the records of jobs that are not settled, as text."""
+    store = SqlStore(company.folder / "jobs.sqlite")
+    try:
+        return [str(record) for record in await _records(company, store) if not record.settled]
+    finally:
+        await store.aclose()
 
 
 async def _check_record(company: Company, store: SqlStore, work: _Work) -> None:

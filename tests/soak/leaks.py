@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -39,12 +40,23 @@ def tasks_waiting() -> list[str]:
         frames: list[str] = []
         waiting: Any = task.get_coro()
         while waiting is not None:
-            frame = getattr(waiting, "cr_frame", None) or getattr(waiting, "gi_frame", None)
+            frame = _first_of(waiting, "cr_frame", "gi_frame", "ag_frame")
             if frame is not None:
                 frames.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}")
-            waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "gi_yieldfrom", None)
+            waiting = _first_of(waiting, "cr_await", "gi_yieldfrom", "ag_await") or _wrapped(waiting)
         found.append(" < ".join(reversed(frames)))
     return sorted(found)
+
+
+def _first_of(waiting: Any, *names: str) -> Any:
+    return next((found for name in names if (found := getattr(waiting, name, None)) is not None), None)
+
+
+def _wrapped(waiting: Any) -> Any:
+    """Return what an awaitable of the interpreter's own hides: what `coroutine.__await__()` gives, say."""
+    if inspect.iscoroutine(waiting) or inspect.isgenerator(waiting):
+        return None
+    return next((each for each in gc.get_referents(waiting) if inspect.isawaitable(each)), None)
 
 
 def open_files() -> set[str]:

@@ -158,7 +158,7 @@ async def _everything(seed: int, folder: Path, problems: list[str]) -> Company:
         async with simulator:
             draw_faults(random, simulator)
             async with anyio.create_task_group() as group:
-                group.start_soon(_watch, group, problems)
+                group.start_soon(_watch, group, company, problems)
                 group.start_soon(company.outages.run)
                 async with company.client() as visma:
                     await _work(company, visma)
@@ -171,10 +171,10 @@ async def _everything(seed: int, folder: Path, problems: list[str]) -> Company:
     return company
 
 
-async def _watch(group: TaskGroup, problems: list[str]) -> None:
-    """End a round that hangs, and say where."""
+async def _watch(group: TaskGroup, company: Company, problems: list[str]) -> None:
+    """End a round that hangs, and say where, and what had become of the jobs."""
     await anyio.sleep(_ROUND_SECONDS)
-    problems.append(f"hangs: {leaks.tasks_waiting()}")
+    problems.append(f"hangs: {leaks.tasks_waiting()}; jobs: {await jobs.written_down(company)}")
     group.cancel_scope.cancel()
 
 
