@@ -97,7 +97,7 @@ class Load:
     def start(self, **more: Any) -> BaseProcess:
         return started(Task(**self.options, **({"finds": self.finds} | more)))
 
-    def finish(self, *, lost_submissions: bool = False, **more: Any) -> int:
+    def finish(self, *, lost_submissions: bool = False, runs: int = 2, **more: Any) -> int:
         """Run it to its end, and compare what it says with what happened; the number of steps."""
         assert ended(self.start(told_to=str(self.told), **more)) == 0
         steps, outcomes, errors = json.loads(self.told.read_text())
@@ -107,6 +107,8 @@ class Load:
             assert times[key] <= 1, f"{key} was executed {times[key]} times"
             if outcomes[key] != "unknown":
                 assert times[key] == (outcomes[key] == "done"), f"{key} is called {outcomes[key]}"
+        if runs > 1 and "not_sent" in outcomes.values():  # whose answer got lost three times is left to the next run
+            return self.finish(lost_submissions=lost_submissions, runs=runs - 1, **more)
         if more.get("finds", self.finds):
             self.unknown = list(outcomes.values()).count("unknown")
             # a submission cut off on its way may wait in the queue, so that nobody can tell for a day

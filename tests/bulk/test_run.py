@@ -96,6 +96,19 @@ async def test_lost_answers_are_looked_up_and_only_what_is_missing_is_sent_again
         assert sum(executed(company.simulator).values()) == 60
 
 
+async def test_a_row_that_got_lost_three_times_is_said_not_to_be_there(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        company.simulator.faults.add("reset_before", method="POST", times=3)
+        summary, results = await company.run(company.rows(keys(1)), find=company.find())
+        [[result]] = results.values()
+        assert (summary.not_sent, result.outcome, result.attempts) == (1, "not_sent", 3)
+        assert str(result.error).endswith("It was looked up since, and is not there.")
+        assert str(result.error).count("looked up") == 1
+        summary, results = await company.run(company.rows(keys(1)), find=company.find())
+        [[result]] = results.values()
+        assert (result.outcome, result.error) == ("done", None)
+
+
 async def test_without_a_resolver_what_was_lost_stays_unknown_until_a_person_decides(tmp_path: Path) -> None:
     async with opened(tmp_path) as company:
         faults = company.simulator.faults

@@ -43,6 +43,7 @@ _MOST_SENDS: Final = 3
 _MOST_PAUSES: Final = 20
 """How many pauses of the quota one row waits out; a window is an hour at most (docs/facts.md 3.3)."""
 
+_NOT_THERE: Final = " It was looked up since, and is not there."
 _MAY_BE_QUEUED: Final = (
     "It may still be executed: what became of background job {} is not known, and it may wait in the queue for a day. "
     "It was not sent again: look it up later, and then settle the job."
@@ -278,7 +279,7 @@ class Sending:
             if entry.job is not None:
                 await self.background.settle(entry.job, executed=found is not None)
             refused = entry.unsure_since is None
-            entry = attrs.evolve(advance(entry, found or Missing()), trouble=None if found else entry.trouble)
+            entry = attrs.evolve(advance(entry, found or Missing()), trouble=None if found else _missed(entry.trouble))
             if found is None and refused:
                 # the ERP answered it with an error, and it is not there: it would be answered in the same way again
                 entry = attrs.evolve(entry, state=RowState.FAILED)
@@ -341,3 +342,10 @@ class Sending:
 
 def _accepted(entry: Entry) -> bool:
     return entry.trouble is not None and entry.trouble.kind == GOES_ON
+
+
+def _missed(trouble: Trouble | None) -> Trouble | None:
+    """Return what a row's trouble was, which a look-up has answered."""
+    if trouble is None or trouble.text.endswith(_NOT_THERE):
+        return trouble
+    return attrs.evolve(trouble, text=trouble.text + _NOT_THERE)

@@ -46,5 +46,9 @@ class SharedVariants:
     def keep(self, name: Hashable, variant: Variant) -> None:
         """Keep a variant."""
         if len(self._known) >= self._most:
-            self._known.clear()
+            self.forget()
         self._known[name] = (*self._known.get(name, ())[-_SIZES_MOST + 1 :], variant)
+
+    def forget(self) -> None:
+        """Forget all that is kept."""
+        self._known.clear()
