@@ -94,6 +94,13 @@ def test_a_row_of_page_1_that_neither_window_nor_tail_shows_is_missed() -> None:
     check(drawn)
 
 
+def test_a_page_behind_the_end_that_got_no_answer_ends_the_reading_all_the_same() -> None:
+    """The end had moved before it, so that it was not asked for again, and the reading waited for nothing."""
+    drawn = draw(880000198159)
+    assert drawn.mode == "count"
+    check(drawn)
+
+
 def test_a_full_page_and_a_blank_one_are_counted_not_proven() -> None:
     """The total was too low by a page, and the first row was deleted before page 2 was asked for."""
     drawn = draw(300160566)

@@ -96,6 +96,7 @@ class SinglePass:
             window_pages=self._ahead_pages if self._ordered else None,
         )
         self._beyond: set[int] = set()  # pages behind a full last one that are in flight
+        self._beyond_again: list[int] = []  # those that got no usable answer
         self._blank: set[int] = set()  # those that had no rows
         self._buffered: list[_Received] = []
         self._delivered_up_to = 0
@@ -121,7 +122,7 @@ class SinglePass:
         page = self._page_plan.next_page()
         if page is not None:
             return Ask(Scope.ALL, page, self._size, self._stage)
-        page = self._page_beyond()
+        page = self._beyond_again.pop() if self._beyond_again else self._page_beyond()
         return None if page is None else Ask(Scope.ALL, page, self._size, self._stage, is_beyond_end=True)
 
     def peek_metadata(self, total: int, max_page_size: int | None) -> bool:
@@ -132,8 +133,8 @@ class SinglePass:
         """Ask again what got no usable answer."""
         if ask.stage != self._stage or self.claim is not None:
             return
-        if ask.is_beyond_end:
-            self._beyond.discard(ask.page)
+        if ask.is_beyond_end:  # also where the end has moved: its answer may be the last that is waited for
+            self._beyond_again.append(ask.page)
         else:
             self._page_plan.receive_error(ask.page)
 
