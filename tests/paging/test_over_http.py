@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.paging.live import Live, keys, live
+from vismanet_async._paging.paginator import Paginator
 from vismanet_async.errors import IncompleteListing, ServerError, UnexpectedResponse, VismaNetError
 
 if TYPE_CHECKING:
     from vismanet_async._paging.guarantee import Completeness
     from vismanet_async._paging.listing import Listing
+    from vismanet_async._paging.request_log import PageRequest
 
 NETWORK: tuple[dict[str, Any], ...] = (
     {"kind": "latency", "seconds": 0.4},
@@ -307,3 +309,18 @@ async def test_a_company_that_is_gone_is_one_error() -> None:
         site.sim.faults.add("status", status=500, path="/v1/customer")
         with pytest.raises(ServerError):
             await site.visma.customer.list(page_size=10)
+
+
+async def test_a_reading_that_would_wait_for_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a mistake in the rules would be: silence for ever is the worst way to tell of it."""
+    asked: list[object] = []
+
+    def next_request(paginator: Paginator) -> PageRequest | None:
+        asked.append(paginator)
+        return real(paginator) if len(asked) == 1 else None
+
+    real = Paginator.next_request
+    monkeypatch.setattr(Paginator, "next_request", next_request)
+    async with live(rows={"customer": 40}) as site:
+        with pytest.raises(RuntimeError, match="waits for an answer although nothing was asked"):
+            await site.visma.customer.list(page_size=10).all()

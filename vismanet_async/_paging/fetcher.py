@@ -170,7 +170,10 @@ class Fetcher:
             group.start_soon(self._parse_loop)
             while not self.paginator.done:
                 self._wakeup = anyio.Event()
-                while self._can_request() and (request := self.paginator.next_request()) is not None:
+                while self._can_request():
+                    if (request := self.paginator.next_request()) is None:
+                        self._check_that_it_goes_on()
+                        break
                     self._in_flight += 1
                     self._requests += 1
                     group.start_soon(self._fetch, request)
@@ -179,6 +182,10 @@ class Fetcher:
                     await self._wakeup.wait()
             # what is still in flight was asked for by a plan that was given up
             group.cancel_scope.cancel()
+
+    def _check_that_it_goes_on(self) -> None:
+        if not (self._in_flight or self._received or self.paginator.done):
+            raise RuntimeError(f"{self._operation}: the read waits for an answer although nothing was asked")
 
     def _can_request(self) -> bool:
         limiter = getattr(self._sender, "limiter", None)

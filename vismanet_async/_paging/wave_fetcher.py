@@ -27,7 +27,7 @@ class WaveFetcher(Fetcher):
             if not sent and not self.paginator.done:
                 if self._limit_reached():
                     return
-                raise RuntimeError(f"{self._operation}: the read waits for an answer although nothing was asked")
+                self._check_that_it_goes_on()
             while len(self._ready) > self._wave_size():  # a slow consumer holds the read up
                 self._wakeup = anyio.Event()
                 await self._wakeup.wait()
