@@ -269,15 +269,10 @@ class Poller:
         if reply.is_young_404(record):
             reason = "the server does not know the job (404) yet, or any more"
             event = Unreadable(at=event.at, server_at=event.server_at, reason=reason)
-        leased, read = await self._apply_poll(leased, record, event, reply)
-        if not read and record.id in self._jobs:
-            self._reschedule(record, reply)
-        return leased
+        return await self._apply_poll(leased, record, event, reply)
 
-    async def _apply_poll(
-        self, leased: Leased, record: JobRecord, event: Event, reply: PollReply
-    ) -> tuple[Leased, bool]:
-        """Store what a poll returned; schedule the next one unless the state could not be read."""
+    async def _apply_poll(self, leased: Leased, record: JobRecord, event: Event, reply: PollReply) -> Leased:
+        """Store what a poll returned, and schedule the next one."""
         try:
             after = advance(record, event)
         except TransitionError as error:
@@ -298,7 +293,9 @@ class Poller:
             self._jobs.switch_to_content(after)
         elif isinstance(event, Polled):
             self._jobs.schedule.pending(record.id, self._jobs.clock.monotonic(), times=reply.times)
-        return leased, isinstance(event, Polled)
+        elif record.id in self._jobs:
+            self._reschedule(record, reply)
+        return leased
 
     # -- its content -----------------------------------------------------------------------------------------------
 
@@ -344,7 +341,7 @@ class Poller:
         if is_own:
             found = advance(record, Found(at=reply.at, job_id=job_id))
             with suppress(JobIdTaken):  # another job has it: it is not this one's
-                leased, _ = await self._apply_poll(leased, found, reply.state(), reply)
+                leased = await self._apply_poll(leased, found, reply.state(), reply)
                 if leased.record.content_due:
                     await self._ask_content(leased)
                 return
