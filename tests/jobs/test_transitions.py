@@ -217,6 +217,16 @@ def test_uncertain_jobs_are_found_or_settled_by_hand() -> None:
     assert after(overdue, polled("Started")).state is State.UNCERTAIN
 
 
+def test_a_job_whose_submission_got_lost_keeps_its_deadline_when_it_is_found() -> None:
+    """Whoever waits for it would wait for as long as the server knows it, a day, else."""
+    later = NOW + timedelta(minutes=5)
+    for lost in (Lost(at=NOW, reason="x"), Recovered(at=NOW)):
+        found = after(intent(deadline_at=later), lost, Found(at=NOW, job_id="J"))
+        assert (found.state, found.deadline_at) == (State.SUBMITTED, later)
+    too_late = after(intent(deadline_at=later), Lost(at=NOW, reason="x"), Found(at=later, job_id="J"))
+    assert too_late.deadline_at is None
+
+
 def test_content_that_cannot_be_had_does_not_change_how_it_ended() -> None:
     ended = after(intent(), ACCEPTED, polled("Finished", 200))
     gone = after(ended, ContentRead(at=NOW, missing=True))

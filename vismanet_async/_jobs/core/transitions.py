@@ -116,6 +116,8 @@ def _identified(record: JobRecord, event: Accepted | Found) -> JobRecord:
         raise TransitionError(record, event, f"it is {record.job_id} at the server, not {event.job_id}")
     if record.job_id is not None and record.state is not State.UNCERTAIN:
         return record
+    # whatever else made it uncertain leaves the deadline to come
+    has_outlived = record.state is State.UNCERTAIN and record.deadline_at is not None and record.deadline_at <= event.at
     return attrs.evolve(
         record,
         state=State.SUBMITTED,
@@ -124,8 +126,7 @@ def _identified(record: JobRecord, event: Accepted | Found) -> JobRecord:
         submitted_at=record.sending_at,
         # what finds it again is an answer of another time
         received_at=event.server_at if isinstance(event, Accepted) else record.received_at,
-        # an uncertain job that is followed again has outlived its deadline
-        deadline_at=None if record.state is State.UNCERTAIN else record.deadline_at,
+        deadline_at=None if has_outlived else record.deadline_at,
         error=None,
         verdict=None,
         settled_at=None,
