@@ -146,7 +146,7 @@ async def test_whoever_waits_is_told_although_leases_cannot_be_given_up(away: Aw
 async def test_who_waits_for_a_webhook_is_told_that_it_is_polled_late(away: Away) -> None:
     async with following(away, Server(status="Started")) as bench:
         job = await bench.manager.submit(bench.release(PATH), notify="subscription")
-        with pytest.raises(TimeoutError, match="asks for it only after 900 s unless its webhook comes"):
+        with pytest.raises(TimeoutError, match="without one it is polled rarely, first after 900 s"):
             await job.wait(timeout_seconds=1)
 
 

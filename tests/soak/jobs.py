@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vismanet_async._client import VismaNet
     from vismanet_async._jobs.core.records import JobRecord
 
-__all__ = ["run_jobs", "written_down"]
+__all__ = ["run_jobs", "unsettled"]
 
 _FOLLOWED_SECONDS = 300.0
 
@@ -177,7 +177,7 @@ async def _records(company: Company, store: SqlStore, **options: Any) -> Sequenc
     return await store.select(company=company.simulator.tenant_id, **options)
 
 
-async def written_down(company: Company) -> list[str]:
+async def unsettled(company: Company) -> list[str]:
     """Return the records of jobs that are not settled, as text."""
     store = SqlStore(company.folder / "jobs.sqlite")
     try:

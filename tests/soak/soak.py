@@ -176,7 +176,7 @@ async def _everything(seed: int, folder: Path, problems: list[str]) -> Company:
 async def _watch(group: TaskGroup, company: Company, problems: list[str]) -> None:
     """End a round that hangs, and say where, and what had become of the jobs."""
     await anyio.sleep(_ROUND_SECONDS)
-    problems.append(f"hangs: {leaks.tasks_waiting()}; jobs: {await jobs.written_down(company)}")
+    problems.append(f"hangs: {leaks.tasks_waiting()}; jobs: {await jobs.unsettled(company)}")
     group.cancel_scope.cancel()
 
 

@@ -279,7 +279,8 @@ class Sending:
             if entry.job is not None:
                 await self.background.settle(entry.job, executed=found is not None)
             refused = entry.unsure_since is None
-            entry = attrs.evolve(advance(entry, found or Missing()), trouble=None if found else _missed(entry.trouble))
+            trouble = None if found else _not_there(entry.trouble)
+            entry = attrs.evolve(advance(entry, found or Missing()), trouble=trouble)
             if found is None and refused:
                 # the ERP answered it with an error, and it is not there: it would be answered in the same way again
                 entry = attrs.evolve(entry, state=RowState.FAILED)
@@ -344,8 +345,8 @@ def _accepted(entry: Entry) -> bool:
     return entry.trouble is not None and entry.trouble.kind == GOES_ON
 
 
-def _missed(trouble: Trouble | None) -> Trouble | None:
-    """Return what a row's trouble was, which a look-up has answered."""
+def _not_there(trouble: Trouble | None) -> Trouble | None:
+    """Return a row's trouble, with what the look-up has shown."""
     if trouble is None or trouble.text.endswith(_NOT_THERE):
         return trouble
     return attrs.evolve(trouble, text=trouble.text + _NOT_THERE)

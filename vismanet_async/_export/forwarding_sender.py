@@ -1,4 +1,4 @@
-"""A sender that sends by another one: what those have in common that look at the requests of one listing."""
+"""`ForwardingSender`: the base of senders that look at one listing's requests and pass them on to another sender."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def _standing(record: JobRecord, *, here: bool, first_poll_seconds: float) -> st
     if not here:
         who = "another process works on it, or did until its lease ends"
     elif record.notify == "subscription":
-        who = f"this process follows it, and asks for it only after {first_poll_seconds:.0f} s unless its webhook comes"
+        who = f"its webhook is awaited here; without one it is polled rarely, first after {first_poll_seconds:.0f} s"
     else:
         who = "this process follows it"
     return f"it is {record.state.value}, {who}"

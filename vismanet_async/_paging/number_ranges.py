@@ -1,7 +1,7 @@
 """Keys that end in a number, kept as packed ranges: about a byte each (no IO).
 
 Measured on 2026-11-30 on 300,000 keys that rise: 0.3 to 0.5 microseconds of CPU and 0.3 to 2 bytes a key, where digests
-take 3.4 to 4 and 38; of keys in no order, which end as digests, 1.07 of their time.
+take 3.4 to 4 and 38. Keys in no order end as digests, and take 7 % longer than as digests from the beginning.
 """
 
 from __future__ import annotations

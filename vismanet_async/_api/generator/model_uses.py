@@ -55,9 +55,8 @@ def _body_of(method: Method) -> str:
 
 
 def _shown(names: Iterable[str], most: int) -> str:
+    """Return one name or two, the shortest first, and how many there are more."""
     distinct = sorted(set(names), key=lambda name: (len(name), name))
     shown = [f"`{name}`" for name in distinct[:most]]
     more = len(distinct) - len(shown)
-    if more:
-        return f"{', '.join(shown)} and {more} more"
-    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+    return f"{', '.join(shown)} and {more} more" if more else " and ".join(shown)

@@ -116,7 +116,7 @@ def _identified(record: JobRecord, event: Accepted | Found) -> JobRecord:
         raise TransitionError(record, event, f"it is {record.job_id} at the server, not {event.job_id}")
     if record.job_id is not None and record.state is not State.UNCERTAIN:
         return record
-    # whatever else made it uncertain leaves the deadline to come
+    # a deadline still to come stays: without it, whoever waits for a lost submission waits for up to a day
     has_outlived = record.state is State.UNCERTAIN and record.deadline_at is not None and record.deadline_at <= event.at
     return attrs.evolve(
         record,
