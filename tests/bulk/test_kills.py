@@ -223,11 +223,10 @@ def test_killed_at_any_moment_while_answers_get_lost(simulator: Simulator, tmp_p
     faults.add("cut_headers", method="POST", after=7, every=19)
     faults.add("status", status=429, retry_after=0, method="POST", after=8, every=50, times=2)
     try:
-        seconds, steps = float("inf"), 0
-        for _ in range(2):  # the first process loads what the others have
-            began = time.perf_counter()
-            steps = Load(simulator, tmp_path, rows=12, finds=True).finish()
-            seconds = min(seconds, time.perf_counter() - began)
+        Load(simulator, tmp_path, rows=1, finds=True).finish()  # it loads what the others have
+        began = time.perf_counter()
+        steps = Load(simulator, tmp_path, rows=12, finds=True).finish()
+        seconds = time.perf_counter() - began
         kills = loads = 0
         while kills < KILLS / PARTS:
             loads += 1
