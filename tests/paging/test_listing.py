@@ -591,7 +591,8 @@ class Pages:
 
 
 async def idle() -> None:
-    for _ in range(500):
+    """Let the loop turn often enough: without a bound, 33 pages are asked for meanwhile."""
+    for _ in range(100):
         await asyncio.sleep(0)
 
 

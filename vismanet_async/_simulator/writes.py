@@ -95,14 +95,18 @@ def save(table: Table, row: int, data: dict[str, Any], company: Company) -> None
 
 def new_row(company: Company, table: Table) -> dict[str, Any]:
     """Return a new record with the defaults that the service sets."""
-    made = {name: _default(name, facts, table.spec, company) for name, facts in table.fields.items()}
+    by_name = _defaults_by_name(table.spec, company)
+    made = {
+        name: by_name[name] if name in by_name else _default(name, facts, table.spec, company)
+        for name, facts in table.fields.items()
+    }
     return {name: value for name, value in made.items() if value is not _NOTHING}
 
 
-def _default(name: str, facts: Mapping[str, Any], spec: TableSpec, company: Company) -> object:
+def _defaults_by_name(spec: TableSpec, company: Company) -> Mapping[str, object]:
     today = company.world.now_text()[:10]
     due = company.world.text_of(company.clock.now() + _DUE_SECONDS)[:10]
-    by_name: dict[str, object] = {
+    return {
         "exchangeRate": Decimal("1.0000"),
         "postPeriod": today[5:7] + today[:4],
         **dict.fromkeys(PERIOD_FIELDS, today[:4] + today[5:7]),
@@ -110,8 +114,9 @@ def _default(name: str, facts: Mapping[str, Any], spec: TableSpec, company: Comp
         **dict.fromkeys(DUE_FIELDS, f"{due}T00:00:00"),
         **spec.constants,
     }
-    if name in by_name:
-        return by_name[name]
+
+
+def _default(name: str, facts: Mapping[str, Any], spec: TableSpec, company: Company) -> object:
     if name == "status" and spec.status:
         return spec.status
     if name in {"currencyId", "currency"} and facts["type"] == "string":

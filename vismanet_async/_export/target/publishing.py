@@ -290,11 +290,11 @@ def steps_of(
         linked: keep the placed names, because the file system has no hard links; these files were renamed before that
             was found.
     """
-    placed, renamed = publication.manifest, publication.renamed
+    placed, renamed, own = publication.manifest, publication.renamed, publication.own
     final, steps = placed, list[Step]()
-    if standing == publication.upon and standing not in publication.own:
+    if standing == publication.upon and standing not in own:
         steps = [Record(), *_places(publication), Commit(placed, publication.upon)]
-    elif standing not in publication.own:
+    elif standing not in own:
         return None
     if renamed is not None and linked is None:
         final = renamed
