@@ -254,6 +254,12 @@ MUTATIONS: Final = (
         "elif page.start == 0 or self._anchors(reply):",
         "elif self._anchors(reply) or True:",
     ),
+    Mutation(
+        "an answer about a part is one about all",
+        "reading.py",
+        "return bool(reply.rows) and _fingerprint(reply) in self._filtered",
+        "return False",
+    ),
     Mutation("a changed row is an anchor", "overlap.py", "if known.mark(offset) == reply.mark(place)", "if True"),
     Mutation("one short answer ends a chain", "overlap.py", "_ENDS: Final = 2", "_ENDS: Final = 1"),
     Mutation(

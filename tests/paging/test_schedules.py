@@ -94,6 +94,13 @@ def test_a_row_of_page_1_that_neither_window_nor_tail_shows_is_missed() -> None:
     check(drawn)
 
 
+def test_a_copy_of_an_answer_about_a_part_is_not_believed() -> None:
+    """It was read as a page of all rows, when rows left too often for the window: those since the edge were missing."""
+    drawn = draw(880000532740)
+    assert drawn.server.lies == {18: "repeated"}
+    check(drawn)
+
+
 def test_a_page_behind_the_end_that_got_no_answer_ends_the_reading_all_the_same() -> None:
     """The end had moved before it, so that it was not asked for again, and the reading waited for nothing."""
     drawn = draw(880000198159)

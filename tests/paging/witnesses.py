@@ -186,6 +186,10 @@ WITNESSES: Final = {
     "the end of two passes is not looked for": Witness(Config(3, 1, has_filter=False), (Event(1, "low for ever"),)),
     # -- overlapping pages
     "overlap needs no anchor": Witness(Config(24, 8, has_filter=False), _each("delete", range(5, 6)) * 5),
+    "an answer about a part is one about all": Witness(
+        Config(43, 12, fresh=11),
+        (Event(5, "delete", 1), Event(6, "delete"), Event(7, "delete", 3), Event(10, "repeat", 3)),
+    ),
     "a changed row is an anchor": Witness(
         Config(17, 8, by_stamp=True, has_filter=False), tuple(Event(5, "touch", place) for place in range(9, 14))
     ),

@@ -44,6 +44,9 @@ the window is all there is                                      the end of every
                                                                 window is asked for: `test_every_single_event`
 an answer shows the page that was asked for                     the first row of another page with the same total:
                                                                 `test_triples_of_events`
+an answer about all is not one about a part                     the ends and the total of an answer to a filter, asked
+                                                                again where pages overlap:
+                                                                `test_a_copy_of_an_answer_about_a_part_is_not_believed`
 nothing enters the window                                       a total that grows; a look at page 1 of all that shows
                                                                 an old row which the window lacks; the number of keys:
                                                                 `test_pairs_of_events`

@@ -121,6 +121,7 @@ class OverlapChain:
         page_size: the largest page that the server gives.
         use_totals: False where totals are absent or contradict their rows.
         edge_stamp: the moment that all changes are stamped with or later; None where rows do not tell.
+        is_of_a_part: whether an answer is a copy of one that a filter has thinned out.
         deliver: called with each reply whose rows may be delivered, in the order of the list.
     """
 
@@ -131,6 +132,7 @@ class OverlapChain:
         page_size: int,
         use_totals: bool,
         edge_stamp: int | None,
+        is_of_a_part: Callable[[Reply], bool],
         deliver: Callable[[Reply], None],
     ) -> None:
         self._order = RowOrder(edge_stamp)
@@ -141,6 +143,7 @@ class OverlapChain:
         self._page_size = page_size
         self._margin = margin_of(page_size)
         self._use_totals = use_totals
+        self._is_of_a_part = is_of_a_part
         self._deliver = deliver
         self._first = first
         self._chain: deque[Reply] = deque([first], maxlen=2)  # whose rows can be anchors
@@ -235,8 +238,8 @@ class OverlapChain:
 
     def _take(self, page: OverlapPage, reply: Reply) -> None:
         why = self._complaint(reply)
-        if why is None and not reply.rows and page.start == 0 and self._odd.get(page, 0) < _TRIES - 1:
-            why = "an answer without rows"  # believed when it comes three times
+        if why is None and self._odd.get(page, 0) < _TRIES - 1:
+            why = self._doubt(page, reply)
         if why is not None:
             self._try_again(page, why)
             return
@@ -258,6 +261,12 @@ class OverlapChain:
         if reply.rows < size and stop < (reply.total or 0):
             return f"page {reply.ask.page} ended after {reply.rows} rows, and its total says that more follow"
         return doubles(reply) or ("more rows came than were asked for" if reply.rows > size else None)
+
+    def _doubt(self, page: OverlapPage, reply: Reply) -> str | None:
+        """Return what is believed only when it comes three times."""
+        if not reply.rows and page.start == 0:
+            return "an answer without rows"
+        return "the answer to a request for a part of the list" if self._is_of_a_part(reply) else None
 
     def _try_again(self, page: OverlapPage, why: str) -> None:
         self._odd[page] = self._odd.get(page, 0) + 1

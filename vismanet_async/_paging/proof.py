@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from vismanet_async._paging.asks import BLANK, Claim, Reply, Scope
 from vismanet_async._paging.overlap import LEAST_PAGE_SIZE, OverlapChain
-from vismanet_async._paging.protocol import Contradiction, KeyCount, ReadAnew, Restless, Rule, RuleRunner
+from vismanet_async._paging.protocol import TRIES, Contradiction, KeyCount, ReadAnew, Restless, Rule, RuleRunner
 from vismanet_async._paging.reading import Reading
 from vismanet_async._paging.two_passes import two_passes
 from vismanet_async._paging.windowed_list import WindowedList
@@ -126,6 +126,8 @@ class Proof:
 
     def receive(self, reply: Reply) -> None:
         """Process an answer."""
+        if reply.ask.scope is not Scope.ALL:
+            self._reading.note_filtered(reply)
         self._runner.receive(reply)
 
     def receive_error(self, ask: Ask) -> None:
@@ -155,7 +157,7 @@ class Proof:
                 return (yield from self._without_totals(str(why)))
         self._reading.note(reason)
         try:
-            first = yield from self._reading.look(Scope.ALL)
+            first = yield from self._page_1(use_totals=True)
             return (yield from self._overlapping(first, use_totals=True)) if first.rows else BLANK
         except (ReadAnew, Contradiction) as why:
             return Claim("uncertain", str(why))
@@ -193,7 +195,7 @@ class Proof:
     def _without_totals(self, reason: str) -> Rule[Claim]:
         """Read a list whose totals are absent, or contradict the rows that they come with."""
         self._reading.note(reason)
-        first = yield from self._asker.ask_anything(page=1)
+        first = yield from self._page_1(use_totals=False)
         if not first.rows:
             return Claim("uncertain", reason)
         self._asker.size = self._asker.size or first.size
@@ -205,6 +207,11 @@ class Proof:
     def _overlapping(self, first: Reply, *, use_totals: bool) -> Rule[Claim]:
         assert self._asker.size is not None
         self._reading.violation = None
+        for _ in range(TRIES - 1):
+            if self._reading.is_of_a_part(first):  # believed the third time
+                first = yield from self._page_1(use_totals=use_totals)
+        if not first.rows:
+            return BLANK
         if self._asker.size < LEAST_PAGE_SIZE:
             self._reading.deliver(first)
             return (yield from self._passed_twice(use_totals=use_totals))
@@ -221,6 +228,7 @@ class Proof:
             page_size=self._asker.size,
             use_totals=use_totals,
             edge_stamp=self._changes_since,
+            is_of_a_part=self._reading.is_of_a_part,
             deliver=deliver,
         )
         yield chain
@@ -233,6 +241,9 @@ class Proof:
             why = f"{len(count)} different rows came from {chain.least_rows} places: some have the same identity"
             return Claim("uncertain", why)
         return Claim("proven", "an unbroken chain of overlapping pages", ("order",))
+
+    def _page_1(self, *, use_totals: bool) -> Rule[Reply]:
+        return self._reading.look(Scope.ALL) if use_totals else self._asker.ask_anything(page=1)
 
     def _passed_twice(self, *, use_totals: bool) -> Rule[Claim]:
         def deliver(reply: Reply) -> None:

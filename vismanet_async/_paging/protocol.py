@@ -144,6 +144,8 @@ class RuleRunner:
             self._is_asked = False
         else:
             self._step.receive_error(ask)
+            if self._step.done:  # it had waited for what was in flight
+                self._advance(lambda: self._rules.send(None))
 
     def _advance(self, step: Callable[[], Ask | Parallel]) -> None:
         self._stage += 1

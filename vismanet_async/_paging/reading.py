@@ -32,6 +32,7 @@ class Reading:
         self.is_strict = is_strict
         self.deliver = deliver
         self._newest: dict[Scope, str] = {}
+        self._filtered: set[int] = set()
         self.fresh: frozenset[bytes] = frozenset()
         """Rows of the tail that any look at page 1 showed."""
         self.violation: str | None = None
@@ -59,6 +60,15 @@ class Reading:
         if reason not in self.notes:
             self.notes.append(reason)
 
+    def note_filtered(self, reply: Reply) -> None:
+        """Remember the answer to a request for a part of the list."""
+        if reply.rows:
+            self._filtered.add(_fingerprint(reply))
+
+    def is_of_a_part(self, reply: Reply) -> bool:
+        """Return whether an answer about all rows is the same as one about a part: a cache may have mixed them up."""
+        return bool(reply.rows) and _fingerprint(reply) in self._filtered
+
     def look(self, scope: Scope, *, learns_size: bool = False) -> Rule[Reply]:
         """Ask for page 1 of all or of the window."""
         reply = yield from self.asker.ask(scope, learns_size=learns_size)
@@ -85,3 +95,7 @@ class Reading:
         else:
             self._newest.pop(Scope.ALL, None)
         self._newest[scope] = max(newest, self._newest.get(scope, "")) if scope is Scope.BELOW else newest
+
+
+def _fingerprint(reply: Reply) -> int:
+    return hash((reply.names[0], reply.names[-1], reply.rows, reply.total))

@@ -123,7 +123,11 @@ class WindowChain:
 
     @property
     def done(self) -> bool:
-        """Whether the chain spans the window, or cannot."""
+        """Whether the chain spans the window, or cannot; and no answer is to come that a cache could bring again."""
+        return self._has_ended and not self._sent
+
+    @property
+    def _has_ended(self) -> bool:
         if self.violation is not None or self.smaller_size is not None or self.total == 0 or self.is_too_busy:
             return True
         if not self._links or self._anchor is not None:
@@ -140,7 +144,7 @@ class WindowChain:
 
     def next_ask(self, in_flight: int) -> Ask | None:
         """Return a request to send now; None: wait for an answer."""
-        if self.done or in_flight >= self._totals.most_in_flight(descending=self._descending):
+        if self._has_ended or in_flight >= self._totals.most_in_flight(descending=self._descending):
             return None
         is_probing = self._is_probing
         if is_probing and (probe := self._probes.next_ask()) is not None:
@@ -170,8 +174,7 @@ class WindowChain:
         return self._probes.show_end and self._totals.are_as_guessed
 
     def pause(self) -> None:
-        """Forget what is in flight: its answers will not be received."""
-        self._sent.clear()
+        """Forget answers that do not belong to the chain."""
         self._stored.clear()
 
     def _wanted(self) -> Iterable[int]:
@@ -193,8 +196,11 @@ class WindowChain:
         if reply.ask.scope is Scope.ALL:
             self._probes.receive(reply)
             return
-        page = reply.ask.page
-        self._sent.discard(page)
+        self._sent.discard(reply.ask.page)
+        if not self._has_ended:
+            self._process(reply.ask.page, reply)
+
+    def _process(self, page: int, reply: Reply) -> None:
         self._totals.answers += 1
         if reply.size < self._size:
             self.smaller_size = reply.size
@@ -209,7 +215,7 @@ class WindowChain:
                 self.violation = why
         else:
             self._accept(page, reply)
-        while not self.done and self._extend():
+        while not self._has_ended and self._extend():
             pass
 
     def _accept(self, page: int, reply: Reply) -> None:
