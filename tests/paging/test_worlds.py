@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, product
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,14 @@ OVERLAP = tuple(
     for ordered in (True, False)
     for by_stamp in (False, True)
 )
-
+PASSED = tuple(
+    Config(rows, size, ordered, by_stamp, fresh, has_filter=has_filter)
+    for rows, size in product((2, 3, 4), (1, 2))
+    for has_filter, fresh in ((False, 0), (True, 2), (True, 3))
+    for ordered, by_stamp in product((True, False), repeat=2)
+    if size < (fresh if has_filter else rows) <= rows
+)
+"""Lists without a filter, or with a tail of several pages."""
 
 Worlds = Iterable[tuple[Config, Sequence[Event]]]
 
@@ -107,6 +114,18 @@ def entered(chosen: Sequence[Config]) -> Worlds:
                 yield config, (Event(at, "behind", place),)
 
 
+def exchanges(chosen: Sequence[Config]) -> Worlds:
+    """One row leaves as another comes, so that no total shows it, and one of the answers after it is false."""
+    for config in chosen:
+        for at in range(2, read(config, ()).answers + 1):
+            for gone, come in product(range(config.rows), repeat=2):
+                writes = (Event(at, "delete", gone), Event(at, "insert", come))
+                for false in range(at, at + 5):
+                    yield config, (*writes, Event(false, "stale"))
+                    for copied in range(false - 1):
+                        yield config, (*writes, Event(false, "repeat", copied))
+
+
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_every_single_event(count_all: CountAll, chunk: int) -> None:
     verdicts = count_all(SMALL[chunk::CHUNKS], most_events=1)
@@ -123,6 +142,12 @@ def test_every_pair_of_events_on_a_list_of_one_page(count_all: CountAll, chunk: 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_pairs_of_events(count_all: CountAll, chunk: int) -> None:
     count_all(SEVERAL_PAGES[chunk::CHUNKS], most_events=2, stride=STRIDE)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_one_row_for_another_and_a_false_answer(search: Search, chunk: int) -> None:
+    search(islice(exchanges(PASSED), chunk, None, 4 * CHUNKS * STRIDE))
 
 
 @pytest.mark.timeout(3600)
@@ -197,6 +222,11 @@ FOUND: Sequence[tuple[Config, Sequence[Event]]] = (
     (Config(4, 3, by_stamp=True), (Event(1, "total -1"), Event(2, "delete"), Event(2, "touch", 1))),
     (Config(3, 2, by_stamp=True), (Event(1, "total -1"), Event(2, "delete"), Event(2, "touch"))),
     (Config(2, 1, fresh=1), (Event(1, "low for ever"), Event(4, "delete"), Event(8, "insert", 2))),
+    # a row left page 1 before the turn and one came to the end, which a copy of page 1 hid after the turn
+    (Config(2, 1, has_filter=False), (Event(3, "delete"), Event(3, "insert", 1), Event(4, "repeat", 1))),
+    (Config(3, 1, fresh=2), (Event(6, "delete", 1), Event(6, "insert", 2), Event(7, "repeat", 3))),
+    # the same, where a total too low hid that a row had left
+    (Config(12, 6, has_filter=False), (Event(2, "total -1"), Event(3, "delete", 5), Event(4, "repeat", 1))),
 )
 """Worlds that were called proven with a row missing, by rules that are mended."""
 

@@ -174,16 +174,19 @@ WITNESSES: Final = {
         (Event(5, "total -1"), Event(6, "total -1"), Event(7, "delete")),
         behind=("after a fall one answer vouches", _A_LATER_LOOK),
     ),
-    # -- two passes
-    "two passes need not have as many rows as the total": Witness(
+    # -- the passes
+    "the passes need not have as many rows as the total": Witness(
         Config(5, 2, by_stamp=True, has_filter=False),
         (Event(3, "delete"), Event(3, "insert", 4), Event(5, "touch", 1)),
     ),
-    "two passes take one direction for both": Witness(
+    "the passes take one direction for all": Witness(
         Config(5, 2, by_stamp=True, has_filter=False),
         (Event(3, "delete"), Event(3, "insert", 4), Event(5, "touch", 1)),
     ),
-    "the end of two passes is not looked for": Witness(Config(3, 1, has_filter=False), (Event(1, "low for ever"),)),
+    "one pass after the turn is enough": Witness(
+        Config(2, 1, has_filter=False), (Event(3, "delete"), Event(3, "insert", 1), Event(4, "repeat", 1))
+    ),
+    "the end of the passes is not looked for": Witness(Config(3, 1, has_filter=False), (Event(1, "low for ever"),)),
     # -- overlapping pages
     "overlap needs no anchor": Witness(Config(24, 8, has_filter=False), _each("delete", range(5, 6)) * 5),
     "an answer about a part is one about all": Witness(
@@ -211,12 +214,12 @@ UNSHOWN: Final = {
         "One of three tails is true, and what came is not lost by a later answer that lacks it; a row in no tail is "
         "counted. Kept, as rows that come and go are no list at rest."
     ),
-    "two passes need not agree on the total": (
+    "the passes need not agree on the total": (
         "As many rows before and after the turn as its own total tells are all rows; where that is too low, the end is "
         "not shown. Kept: it needs neither argument."
     ),
-    "a copied page goes unnoticed in two passes": (
-        "A copy has no row of the page that was asked for, so that fewer rows than the total were seen in both passes. "
+    "a copied page goes unnoticed in the passes": (
+        "A copy has no row of the page that was asked for, so that fewer rows than the total were seen in all passes. "
         "Kept, as two copies beside two writes are no small world."
     ),
 }

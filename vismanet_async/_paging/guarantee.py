@@ -22,7 +22,7 @@ as a list at rest. So a proof takes for granted that nothing *enters* some part 
 ``totals``
     Answers before and after that tell the same total vouch for a link between two pages of a window that shrank.
 ``keys``
-    A row that was seen before and after the turning point was there at that point (two passes).
+    A row that was seen before and after the turning point was there at that point (passes up and down).
 ``blank``
     Three blank answers are true (an empty list).
 ``one answer``

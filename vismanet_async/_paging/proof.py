@@ -11,7 +11,7 @@ has a filter          the window before the edge, page by page (`window_chain`),
                       where there is more than the window, the closing (`windowed_list`): the tail, and page 1 again
 the same, busy        rounds of all, window and tail, until the rows of all are not more than those of both
 has none              overlapping pages (`overlap`), for pages of eight rows or more
-the same, small       two passes (`two_passes`)
+the same, small       three passes (`passes`)
 is said not to page   page 2 as well: the same rows again, or it pages after all
 ====================  ================================================================================================
 """
@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Final
 
 from vismanet_async._paging.asks import BLANK, Claim, Reply, Scope
 from vismanet_async._paging.overlap import LEAST_PAGE_SIZE, OverlapChain
+from vismanet_async._paging.passes import LATER_PASSES, rows_at_turn
 from vismanet_async._paging.protocol import TRIES, Contradiction, KeyCount, ReadAnew, Restless, Rule, RuleRunner
 from vismanet_async._paging.reading import Reading
-from vismanet_async._paging.two_passes import two_passes
 from vismanet_async._paging.windowed_list import WindowedList
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class Proof:
             return BLANK
         if self._asker.size < LEAST_PAGE_SIZE:
             self._reading.deliver(first)
-            return (yield from self._passed_twice(use_totals=use_totals))
+            return (yield from self._passed_again(use_totals=use_totals))
         count = self._new_count()
 
         def deliver(reply: Reply) -> None:
@@ -245,14 +245,15 @@ class Proof:
     def _page_1(self, *, use_totals: bool) -> Rule[Reply]:
         return self._reading.look(Scope.ALL) if use_totals else self._asker.ask_anything(page=1)
 
-    def _passed_twice(self, *, use_totals: bool) -> Rule[Claim]:
+    def _passed_again(self, *, use_totals: bool) -> Rule[Claim]:
         def deliver(reply: Reply) -> None:
             self._reading.deliver(reply)
             if reply.ask.page == 1:
                 self._reading.mark(reply)
 
-        if use_totals and (yield from two_passes(self._asker, Scope.ALL, deliver=deliver)) is not None:
-            return Claim("proven", "the same rows in two passes, as many as there were at the turn", ("keys",))
+        later = LATER_PASSES + self._reading.is_strict
+        if use_totals and (yield from rows_at_turn(self._asker, Scope.ALL, later_passes=later, deliver=deliver)):
+            return Claim("proven", "the same rows in all passes, as many as there were at the turn", ("keys",))
         size = self._asker.size
         return Claim("uncertain", f"pages of {size} rows are too small to overlap, and the list did not come to rest")
 

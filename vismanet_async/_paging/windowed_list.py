@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vismanet_async._paging.asks import Claim, Scope
+from vismanet_async._paging.passes import LATER_PASSES, rows_at_turn
 from vismanet_async._paging.protocol import TRIES, KeyCount, ReadAnew, Restless, Rule
-from vismanet_async._paging.two_passes import two_passes
 from vismanet_async._paging.window_chain import WindowChain
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class WindowedList:
                 return self._proven("the rows before the edge are all there are")
             self._confirm(look)
             is_quiet = False
-        tail = yield from self._tail()
+        tail = yield from self._tail(later_passes=LATER_PASSES if is_quiet else 1)
         # A tail of an older state lacks rows that have left the window since. New rows can make the numbers agree.
         is_quiet = is_quiet and not self._count.missing(list(first.names))
         is_quiet = is_quiet and first.total == len(self._count) and (window.total != first.total or whole <= self._size)
@@ -220,8 +220,8 @@ class WindowedList:
                 return
         raise ReadAnew("the end of the rows before the edge was not shown")
 
-    def _tail(self) -> Rule[frozenset[bytes]]:
-        """Return the rows since the edge: of one answer, or of two passes."""
+    def _tail(self, *, later_passes: int = 1) -> Rule[frozenset[bytes]]:
+        """Return the rows since the edge: of one answer, or of passes up and down."""
 
         def deliver(reply: Reply) -> None:
             self._reading.deliver(reply)
@@ -236,7 +236,7 @@ class WindowedList:
         if reply.total == reply.rows and (yield from self._reading.is_all(reply)):
             deliver(reply)
             return frozenset(reply.names)
-        names = yield from two_passes(self._asker, Scope.SINCE, deliver=deliver)
+        names = yield from rows_at_turn(self._asker, Scope.SINCE, later_passes=later_passes, deliver=deliver)
         if names is None:
             raise Restless("the rows since the edge did not come to rest")
         return names
