@@ -108,18 +108,13 @@ MUTATIONS: Final = (
         "if last is None or not rows or last.rows < self._size or last is self._end:",
         "if True:",
     ),
-    Mutation(
-        "the end shows any last row",
-        "protocol.py",
-        "reply.rows == rows % size and _same_end(reply, last)",
-        "reply.rows == rows % size",
-    ),
+    Mutation("the end shows any last row", "protocol.py", "return _same_end(reply, last)", "return True"),
     Mutation("one blank behind a full page is enough", "protocol.py", "for _ in range(2):", "for _ in range(1):"),
     Mutation(
         "no last look after the blank pages",
         "protocol.py",
-        "return reply.total == rows and bool(reply.rows) and _same_end(reply, last)",
-        "return True",
+        "if behind.rows or not (yield from self._ends_with(last, rows, page=page, size=self.size)):",
+        "if behind.rows:",
     ),
     Mutation(
         "a window need not hold as many rows as its total",
@@ -258,11 +253,24 @@ MUTATIONS: Final = (
     Mutation(
         "an answer about a part is one about all",
         "reading.py",
-        "return bool(reply.rows) and _fingerprint(reply) in self._filtered",
+        "return bool(reply.rows) and _fingerprint(reply, reply.total) in self._filtered",
         "return False",
     ),
+    Mutation(
+        "rows behind the end that no total tells are not there",
+        "protocol.py",
+        "behind = yield from self._once(scope, page + 1, self.size)",
+        "behind = yield from self.ask(scope, page=page + 1, size=self.size, may_be_blank=True)",
+    ),
+    Mutation(
+        "a contradiction at the end is asked again",
+        "protocol.py",
+        "reply = yield from self._not_blank(last.ask.scope, page, size)",
+        "reply = yield from self.ask(last.ask.scope, page=page, size=size)",
+    ),
     Mutation("a changed row is an anchor", "overlap.py", "if known.mark(offset) == reply.mark(place)", "if True"),
-    Mutation("one short answer ends a chain", "overlap.py", "_ENDS: Final = 2", "_ENDS: Final = 1"),
+    Mutation("one short answer ends a chain", "overlap.py", "_ENDS: Final = 3", "_ENDS: Final = 1"),
+    Mutation("two short answers without totals end a chain", "overlap.py", "_ENDS: Final = 3", "_ENDS: Final = 2"),
     Mutation(
         "nobody looks at the front again",
         "overlap.py",

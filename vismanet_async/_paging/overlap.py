@@ -47,7 +47,8 @@ _CHOICES: Final = 12  # page numbers tried for the one that gains most
 _LEAST_MARGIN: Final = 3
 _TRIES: Final = 3
 _MOST_AHEAD: Final = 16  # requests that are planned before the answers in front of them have come
-_ENDS: Final = 2  # short answers that show the end
+_ENDS: Final = 3  # short answers that show the end: two of them may be copies of pages of a smaller size
+_ENDS_WITH_TOTALS: Final = 2  # which those agree with
 _LOOKS: Final = 3  # at the front of a list whose newest changes may come first: two of them may be false
 _TOO_MANY_CHANGES: Final = (
     "the list is in the order of its changes, and a page does not hold those of the last 13 hours"
@@ -323,7 +324,8 @@ class OverlapChain:
             self._short += 1
             self._forget_plan()
             self._is_end_shown = self._is_end_shown or page.size <= max(self._largest, LEAST_PAGE_SIZE)
-            if self._short >= _ENDS and (self._is_end_shown or self._largest < LEAST_PAGE_SIZE):
+            ends = _ENDS_WITH_TOTALS if self._has_totals else _ENDS
+            if self._short >= ends and (self._is_end_shown or self._largest < LEAST_PAGE_SIZE):
                 self._front = True
             self._largest = max(self._largest, reply.rows)
         elif self._short and not self._is_end_shown:

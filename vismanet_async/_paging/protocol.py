@@ -210,34 +210,45 @@ class Asker:
 
     def ask_anything(self, *, page: int) -> Rule[Reply]:
         """Ask for a page whatever its answer says of itself; a blank is believed the third time."""
-        for _ in range(TRIES - 1):
-            reply = yield Ask(Scope.ALL, page, self.size)
-            assert reply is not None
-            if reply.rows:
-                return reply
-        reply = yield Ask(Scope.ALL, page, self.size)
-        assert reply is not None
-        return reply
+        return self._not_blank(Scope.ALL, page, self.size)
 
     def sees_end(self, last: Reply, *, rows: int) -> Rule[bool]:
         """Return whether a list of so many rows, whose last page is full, ends with the last row of that page.
 
         By a page of another size, which is short there: no blank answer is trusted. Where there is none, by a blank
-        page behind it, twice, and the last page once more. The row has to be unchanged: a changed one may have gone
-        behind others.
+        page behind it and the last page once more, twice: rows that leave before the one come back before the other.
+        The row has to be unchanged: a changed one may have gone behind others.
         """
-        scope = last.ask.scope
-        size = self.other_size(rows)
-        if size is not None:
-            reply = yield from self.ask(scope, page=rows // size + 1, size=size)
-            return reply.total == rows and reply.rows == rows % size and _same_end(reply, last)
         assert self.size is not None
+        scope, size = last.ask.scope, self.other_size(rows)
+        if size is not None:
+            return (yield from self._ends_with(last, rows, page=rows // size + 1, size=size))
+        page = rows // self.size
         for _ in range(2):
-            reply = yield from self.ask(scope, page=rows // self.size + 1, may_be_blank=True)
-            if reply.rows:
+            behind = yield from self._once(scope, page + 1, self.size)
+            if behind.rows or not (yield from self._ends_with(last, rows, page=page, size=self.size)):
                 return False
-        reply = yield from self.ask(scope, page=rows // self.size)
-        return reply.total == rows and bool(reply.rows) and _same_end(reply, last)
+        return True
+
+    def _ends_with(self, last: Reply, rows: int, *, page: int, size: int) -> Rule[bool]:
+        reply = yield from self._not_blank(last.ask.scope, page, size)
+        # rows where none are due are not asked for again: they may be what a total hides that is too low
+        if contradiction(reply) is not None or reply.total != rows or not reply.rows:
+            return False
+        return _same_end(reply, last)
+
+    def _not_blank(self, scope: Scope, page: int, size: int | None) -> Rule[Reply]:
+        for _ in range(TRIES - 1):
+            reply = yield from self._once(scope, page, size)
+            if reply.rows:
+                return reply
+        return (yield from self._once(scope, page, size))
+
+    @staticmethod
+    def _once(scope: Scope, page: int, size: int | None) -> Rule[Reply]:
+        reply = yield Ask(scope, page, size)
+        assert reply is not None
+        return reply
 
     def end_probes(self, rows: int) -> tuple[Ask, ...]:
         """Return what to ask of everything to see that it ends after so many rows: a short page, or a blank one twice.

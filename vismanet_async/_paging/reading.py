@@ -63,11 +63,11 @@ class Reading:
     def note_filtered(self, reply: Reply) -> None:
         """Remember the answer to a request for a part of the list."""
         if reply.rows:
-            self._filtered.add(_fingerprint(reply))
+            self._filtered |= {_fingerprint(reply, reply.total), _fingerprint(reply, None)}
 
     def is_of_a_part(self, reply: Reply) -> bool:
         """Return whether an answer about all rows is the same as one about a part: a cache may have mixed them up."""
-        return bool(reply.rows) and _fingerprint(reply) in self._filtered
+        return bool(reply.rows) and _fingerprint(reply, reply.total) in self._filtered
 
     def look(self, scope: Scope, *, learns_size: bool = False) -> Rule[Reply]:
         """Ask for page 1 of all or of the window."""
@@ -97,5 +97,5 @@ class Reading:
         self._newest[scope] = max(newest, self._newest.get(scope, "")) if scope is Scope.BELOW else newest
 
 
-def _fingerprint(reply: Reply) -> int:
-    return hash((reply.names[0], reply.names[-1], reply.rows, reply.total))
+def _fingerprint(reply: Reply, total: int | None) -> int:
+    return hash((reply.names[0], reply.names[-1], reply.rows, total))
