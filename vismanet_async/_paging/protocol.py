@@ -223,7 +223,9 @@ class Asker:
         scope, size = last.ask.scope, self.other_size(rows)
         if size is not None:
             return (yield from self._ends_with(last, rows, page=rows // size + 1, size=size))
-        page = rows // self.size
+        page, beside = divmod(rows, self.size)
+        if beside:
+            return False  # full at a smaller size, which the server has lowered its pages to
         for _ in range(2):
             behind = yield from self._once(scope, page + 1, self.size)
             if behind.rows or not (yield from self._ends_with(last, rows, page=page, size=self.size)):
