@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.paging import virtual
-from tests.paging.trouble import LIES, TroubledServer, draw, draw_paginator
+from tests.paging.trouble import LIES, TroubledServer, draw, draw_aimed, draw_paginator
 from tests.paging.virtual import NOW_SECONDS, Server, naive, run, schedule
 
 if TYPE_CHECKING:
@@ -74,6 +74,18 @@ def test_every_record_that_stayed_is_delivered_once(chunk: int, record_property:
     # a proof that is never reached would be no use
     asked = verdicts["prove proven"] + verdicts["prove uncertain"]
     assert verdicts["prove proven"] > 0.7 * asked or asked < 50
+
+
+@pytest.mark.timeout(max(60, SCHEDULES // CHUNKS))
+@pytest.mark.parametrize("chunk", range(CHUNKS // 4))
+def test_false_answers_where_they_harm_most(chunk: int, record_property: Callable[[str, object], None]) -> None:
+    size = max(1, SCHEDULES // CHUNKS)
+    verdicts: Counter[str] = Counter()
+    for seed in range(FIRST_SEED + chunk * size, FIRST_SEED + (chunk + 1) * size):
+        drawn = draw_aimed(seed)
+        check_rows(drawn, drawn.server, drawn.outcome)
+        verdicts[f"aimed {drawn.outcome.report.verdict}"] += 1
+    record_property("schedules", dict(verdicts))
 
 
 @pytest.mark.parametrize(

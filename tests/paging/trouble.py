@@ -23,6 +23,7 @@ from tests.paging.virtual import (
     run,
     text,
 )
+from vismanet_async._paging.overlap import LEAST_PAGE_SIZE
 from vismanet_async._paging.page_formats import PAGE_NUMBER, PageAnswer
 from vismanet_async._paging.paginator import Paginator
 from vismanet_async._paging.scope_filters import ModifiedFilter
@@ -36,6 +37,11 @@ LIES: Final = ("blank", "repeated", "stale", "total -1", "total -p", "total 0", 
 """What one answer may be."""
 HABITS: Final = ("low for ever", "low a page for ever", "cap", "two servers")
 """What all answers may be from some moment on."""
+OF_ANOTHER_PART: Final = "of another part"
+"""A lie: a cache overlooked the filter."""
+MUTE: Final = "mute"
+"""A habit: no totals are told, and no page size."""
+_CONDITION: Final = "lastModifiedDateTimeCondition"
 SPACING: Final = 1_000
 """Between the numbers of the rows at the start, so that rows can be inserted anywhere."""
 DAY_SECONDS: Final = 86_400
@@ -63,6 +69,8 @@ class TroubledServer(Server):
     """Every stamp that a row had while it was read."""
     states: list[dict[int, int]] = attrs.field(factory=list)
     given: list[PageAnswer] = attrs.field(factory=list)
+    given_for: list[str] = attrs.field(factory=list)
+    """The condition of the filter that each was given for."""
     other_limit: int = 1
     is_in_doubt: bool = False
     """Whether the newest version cannot be told: by its stamp, or because an answer was false."""
@@ -117,6 +125,7 @@ class TroubledServer(Server):
         self.is_in_doubt = self.is_in_doubt or bool(lie)
         answer = self.made(query, lie)
         self.given.append(answer)
+        self.given_for.append(query.get(_CONDITION, ""))
         return answer
 
     def made(self, query: Mapping[str, str], lie: str) -> PageAnswer:
@@ -124,19 +133,27 @@ class TroubledServer(Server):
             return blank()
         if lie == "repeated" and self.given:
             return self.random.choice(self.given)
+        if lie == OF_ANOTHER_PART and (others := self.for_another_part(query)):
+            return self.random.choice(others)
         limit = self.limit_now()
         size = min(int(query.get("pageSize", limit)), limit)
         start = (int(query["pageNumber"]) - 1) * size
         rows = self.older(query) if lie == "stale" else self.matching(query)
         page = [raw(*row, self.suffix) for row in rows[start : start + size]]
-        if query.get("lastModifiedDateTimeCondition") in {">=", ">"}:
+        if query.get(_CONDITION) in {">=", ">"}:
             self.at_tail = dict(self.rows)
             self.tail_pages = max(self.tail_pages, int(query["pageNumber"]))
         if not page:
             return blank()
         shifts = {"total -1": -1, "total -p": -size, "total +1": 1, "total +p": size, "total 0": -len(rows)}
         total = max(0, len(rows) + shifts.get(lie, 0) + self.shift_now())
-        return blank(page) if lie == "absent" else PageAnswer(page, total, limit, None, b"")
+        is_mute = self.habit == MUTE and self.answers >= self.habit_from
+        return blank(page) if lie == "absent" or is_mute else PageAnswer(page, total, limit, None, b"")
+
+    def for_another_part(self, query: Mapping[str, str]) -> list[PageAnswer]:
+        size, condition = int(query.get("pageSize", 0)), query.get(_CONDITION, "")
+        pairs = zip(self.given, self.given_for, strict=True)
+        return [answer for answer, part in pairs if part != condition and 0 < len(answer.rows) <= size]
 
     def older(self, query: Mapping[str, str]) -> list[tuple[int, int]]:
         rows, self.rows, self.cached_at = self.rows, self.random.choice(self.states[-8:]), -1
@@ -275,3 +292,54 @@ def draw(seed: int, rules: type[Paginator] = Paginator) -> Schedule:
     )
     paginator.close()
     return Schedule(seed, mode, server, paginator, outcome)
+
+
+_AIMED_LIES: Final = (*LIES, "repeated", "stale", OF_ANOTHER_PART)
+_AIMED_WEIGHTS: Final = ((1, 1, 0), (0, 1, 0), (1, 2, 1), (0, 1, 1), (0, 3, 1), (1, 1, 1), (1, 0, 0), (0, 0, 1))
+
+
+def draw_aimed(seed: int, rules: type[Paginator] = Paginator) -> Schedule:
+    """Draw what harms a reading most: two false answers close together, long tails, no totals, many rows that leave."""
+    random = Random(seed)
+    limit = random.choice((random.randint(1, 7), random.randint(8, 24)))
+    rows = limit * random.randint(0, 8) + random.choice((0, 0, 1, random.randint(0, limit)))
+    has_filter = random.random() < 0.6
+    last = (2 if has_filter else 1) * -(-rows // limit) + 6
+    first = random.randint(1, last)
+    habit = random.choice((MUTE, "cap", "two servers", "low for ever", "low a page for ever", "", "", "", ""))
+    lies = {first: random.choice(_AIMED_LIES)}
+    if not habit.startswith("low"):  # that is a false answer, too
+        lies[first + random.randint(0, 4)] = random.choice(_AIMED_LIES)
+    is_odd = random.random() < 0.25
+    smallest = random.randint(max(1, limit // 3), limit) if habit in {"cap", "two servers"} else limit
+    server = TroubledServer(
+        random=random,
+        page_limit=limit,
+        change_rate=min(random.choice((0.0, 0.05, 0.15, 0.25, 0.35, 0.45)), smallest / (smallest + 8)),
+        weights=random.choice(_AIMED_WEIGHTS),
+        order=random.choice(tuple(ORDERS)),
+        lies=lies,
+        habit=habit,
+        habit_from=random.choice((1, random.randint(1, last))),
+        other_limit=smallest,
+        ahead_share=random.choice((0.1, 0.5)) if is_odd else 0.0,
+        late_share=random.choice((0.0, 0.1, 0.5)) if is_odd else 0.0,
+    )
+    server.fill_spaced(rows, random.choice((0, random.randint(0, rows // 3), random.randint(0, rows))))
+    # pages of fewer than eight rows are taken for what was asked for, where nothing tells their size
+    sizes = (limit,) if limit < LEAST_PAGE_SIZE else (limit, limit, limit + 3, None)
+    paginator = rules(
+        style=PAGE_NUMBER,
+        completeness="prove",
+        page_size=random.choice(sizes),
+        keys=KEYS,
+        boundary=BOUNDARY,
+        divides=has_filter,
+        modified=draw_filter(random, server),
+        ordered=random.random() < 0.7,
+        reorder_pages=random.randint(1, 16),
+        strict=random.random() < 0.15,
+    )
+    outcome = run(paginator, server, concurrency=random.choice((1, 1, 2, 4, 8)), failures=random.choice((0.0, 0.03)))
+    paginator.close()
+    return Schedule(seed, "prove", server, paginator, outcome)
