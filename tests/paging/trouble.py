@@ -295,19 +295,24 @@ def draw(seed: int, rules: type[Paginator] = Paginator) -> Schedule:
 
 
 _AIMED_LIES: Final = (*LIES, "repeated", "stale", OF_ANOTHER_PART)
+_AIMED_RATES: Final = (0.0, 0.05, 0.15, 0.25, 0.35, 0.45)
 _AIMED_WEIGHTS: Final = ((1, 1, 0), (0, 1, 0), (1, 2, 1), (0, 1, 1), (0, 3, 1), (1, 1, 1), (1, 0, 0), (0, 0, 1))
 
 
 def draw_aimed(seed: int, rules: type[Paginator] = Paginator) -> Schedule:
     """Draw what harms a reading most: two false answers close together, long tails, no totals, many rows that leave."""
     random = Random(seed)
-    limit = random.choice((random.randint(1, 7), random.randint(8, 24)))
-    rows = limit * random.randint(0, 8) + random.choice((0, 0, 1, random.randint(0, limit)))
-    has_filter = random.random() < 0.6
-    last = (2 if has_filter else 1) * -(-rows // limit) + 6
-    first = random.randint(1, last)
-    habit = random.choice((MUTE, "cap", "two servers", "low for ever", "low a page for ever", "", "", "", ""))
-    lies = {first: random.choice(_AIMED_LIES)}
+    is_busy = random.random() < 0.4  # so that the window is given up, and pages overlap instead
+    limit = random.randint(8, 40) if is_busy else random.choice((random.randint(1, 7), random.randint(8, 24)))
+    rows = limit * random.randint(3 if is_busy else 0, 8) + random.choice((0, 0, 1, random.randint(0, limit)))
+    has_filter = is_busy or random.random() < 0.5
+    pages = -(-rows // limit)
+    last = (3 if is_busy else 2 if has_filter else 1) * pages + 6
+    first = random.randint(pages if is_busy else 1, last)
+    habit = (
+        "" if is_busy else random.choice((MUTE, "cap", "two servers", "low for ever", "low a page for ever", "", ""))
+    )
+    lies = {first: OF_ANOTHER_PART if is_busy else random.choice(_AIMED_LIES)}
     if not habit.startswith("low"):  # that is a false answer, too
         lies[first + random.randint(0, 4)] = random.choice(_AIMED_LIES)
     is_odd = random.random() < 0.25
@@ -315,8 +320,8 @@ def draw_aimed(seed: int, rules: type[Paginator] = Paginator) -> Schedule:
     server = TroubledServer(
         random=random,
         page_limit=limit,
-        change_rate=min(random.choice((0.0, 0.05, 0.15, 0.25, 0.35, 0.45)), smallest / (smallest + 8)),
-        weights=random.choice(_AIMED_WEIGHTS),
+        change_rate=min(random.choice(_AIMED_RATES[is_busy:]), smallest / (smallest + 8)),
+        weights=random.choice(_AIMED_WEIGHTS[: 5 if is_busy else None]),
         order=random.choice(tuple(ORDERS)),
         lies=lies,
         habit=habit,
@@ -325,7 +330,8 @@ def draw_aimed(seed: int, rules: type[Paginator] = Paginator) -> Schedule:
         ahead_share=random.choice((0.1, 0.5)) if is_odd else 0.0,
         late_share=random.choice((0.0, 0.1, 0.5)) if is_odd else 0.0,
     )
-    server.fill_spaced(rows, random.choice((0, random.randint(0, rows // 3), random.randint(0, rows))))
+    recent = random.randint(0, rows // 3)
+    server.fill_spaced(rows, recent if is_busy else random.choice((0, recent, random.randint(0, rows))))
     # pages of fewer than eight rows are taken for what was asked for, where nothing tells their size
     sizes = (limit,) if limit < LEAST_PAGE_SIZE else (limit, limit, limit + 3, None)
     paginator = rules(
@@ -336,7 +342,7 @@ def draw_aimed(seed: int, rules: type[Paginator] = Paginator) -> Schedule:
         boundary=BOUNDARY,
         divides=has_filter,
         modified=draw_filter(random, server),
-        ordered=random.random() < 0.7,
+        ordered=random.random() < 0.8,
         reorder_pages=random.randint(1, 16),
         strict=random.random() < 0.15,
     )
