@@ -230,20 +230,10 @@ MUTATIONS: Final = (
     ),
     Mutation("the passes need not agree on the total", "passes.py", "seen.totals != {rows} or ", ""),
     Mutation("the passes need not have as many rows as the total", "passes.py", "len(names) != rows", "False"),
-    Mutation(
-        "the passes take one direction for all",
-        "passes.py",
-        "names &= seen.names",
-        "names |= seen.names",
-    ),
+    Mutation("the passes take one direction for all", "passes.py", "names &= seen.names", "names |= seen.names"),
     Mutation("one pass after the turn is enough", "passes.py", "LATER_PASSES: Final = 2", "LATER_PASSES: Final = 1"),
     Mutation("a copied page goes unnoticed in the passes", "passes.py", " or seen.is_repeated", ""),
-    Mutation(
-        "the end of the passes is not looked for",
-        "passes.py",
-        "if turn.rows == asker.size and not",
-        "if False and not",
-    ),
+    Mutation("the end of the passes is not looked for", "passes.py", "if turn.rows == asker.size and", "if False and"),
     Mutation(
         "overlap needs no anchor",
         "overlap.py",

@@ -299,7 +299,7 @@ _AIMED_RATES: Final = (0.0, 0.05, 0.15, 0.25, 0.35, 0.45)
 _AIMED_WEIGHTS: Final = ((1, 1, 0), (0, 1, 0), (1, 2, 1), (0, 1, 1), (0, 3, 1), (1, 1, 1), (1, 0, 0), (0, 0, 1))
 
 
-def draw_aimed(seed: int, rules: type[Paginator] = Paginator) -> Schedule:
+def draw_aimed(seed: int) -> Schedule:
     """Draw what harms a reading most: two false answers close together, long tails, no totals, many rows that leave."""
     random = Random(seed)
     is_busy = random.random() < 0.4  # so that the window is given up, and pages overlap instead
@@ -334,7 +334,7 @@ def draw_aimed(seed: int, rules: type[Paginator] = Paginator) -> Schedule:
     server.fill_spaced(rows, recent if is_busy else random.choice((0, recent, random.randint(0, rows))))
     # pages of fewer than eight rows are taken for what was asked for, where nothing tells their size
     sizes = (limit,) if limit < LEAST_PAGE_SIZE else (limit, limit, limit + 3, None)
-    paginator = rules(
+    paginator = Paginator(
         style=PAGE_NUMBER,
         completeness="prove",
         page_size=random.choice(sizes),

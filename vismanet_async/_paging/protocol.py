@@ -216,7 +216,7 @@ class Asker:
         """Return whether a list of so many rows, whose last page is full, ends with the last row of that page.
 
         By a page of another size, which is short there: no blank answer is trusted. Where there is none, by a blank
-        page behind it and the last page once more, twice: rows that leave before the one come back before the other.
+        page behind it and then the last page, both twice: a row that had left for the one can be back for the other.
         The row has to be unchanged: a changed one may have gone behind others.
         """
         assert self.size is not None

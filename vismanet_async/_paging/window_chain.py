@@ -123,7 +123,7 @@ class WindowChain:
 
     @property
     def done(self) -> bool:
-        """Whether the chain spans the window, or cannot; and no answer is to come that a cache could bring again."""
+        """Whether the chain spans the window, or cannot, and all is known that a cache could answer once more."""
         return self._has_ended and not self._sent
 
     @property
