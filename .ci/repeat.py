@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parents[1]
 MODES: Final = ("plain", "load", "stops", "n0", "n4")
 RUNS: Final = ("plain=8", "load=4", "stops=4", "n0=2", "n4=2")
+WORKERS: Final = {"n0": "0", "n4": "4"}
+"""The others have as many as `make test`."""
 BETWEEN_STOPS_SECONDS: Final = (0.05, 0.5)
 STOPPED_SECONDS: Final = (0.01, 3.0)
 SUMMARY: Final = re.compile(r"^=* ?((?:\d+ [a-z]+,? ?)+) in ([\d.]+)s", re.MULTILINE)
@@ -104,8 +106,7 @@ def cloned(stack: ExitStack, python: str) -> Path:
 
 
 def one(mode: str, tree: Path, options: argparse.Namespace, chance: random.Random, log: Path) -> Run:
-    workers = {"n0": "0", "n4": "4"}.get(mode, "2")
-    more = ["-n", workers, *options.pytest]
+    more = ["-n", WORKERS.get(mode, "3"), *options.pytest]
     if options.each:
         more += ["-p", "each_again"]
     if options.here:
