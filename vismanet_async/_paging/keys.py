@@ -13,7 +13,7 @@ import attrs
 import msgspec
 
 from vismanet_async._codec.halves import with_whole_pairs
-from vismanet_async._paging.key_scanner import KeyScanner, Read
+from vismanet_async._paging.key_scanner import FixedWidthKeys, KeyScanner, Read
 from vismanet_async._paging.page_formats import PageFormatError
 from vismanet_async._paging.row_scanner import RawRow, Rows
 
@@ -199,7 +199,8 @@ def _spelt_alike(names: Sequence[bytes]) -> Sequence[bytes]:
         >>> _spelt_alike([b'"S\\u00f8"', b'1\0"a\\/b"'])
         [b'"S\xc3\xb8"', b'1\x00"a/b"']
     """
-    if b"\\" not in b"".join(names):
+    # keys of one width differ by digits only: what one has, all have
+    if b"\\" not in (names[0] if isinstance(names, FixedWidthKeys) else b"".join(names)):
         return names
     return [b"\0".join(map(_plain_text, name.split(b"\0"))) if b"\\" in name else name for name in names]
 
