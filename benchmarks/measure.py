@@ -149,13 +149,18 @@ def _environment() -> dict[str, str]:
 def run_group(
     group: Group, server: Server, *, rounds: int | None, tell: Callable[[str, Case, dict[str, float] | None], None]
 ) -> GroupResult:
-    """Run all rounds of a group, each starting with another case; a case that fails once is not run again."""
+    """Run all rounds of a group, each starting with another case; a case that fails once is not run again.
+
+    Every second round goes the other way: what comes after a longer list pays for it, and with one order alone a tree
+    was at 0.91 of itself.
+    """
     count = rounds or group.rounds
     measured: dict[str, list[dict[str, float]]] = {case.name: [] for case in group.cases}
     failures: dict[str, str] = {}
     for number in range(count):
         turn = number % len(group.cases)
-        for case in (*group.cases[turn:], *group.cases[:turn]):
+        cases = (*group.cases[turn:], *group.cases[:turn])
+        for case in cases if number % 2 == 0 else reversed(cases):
             if case.name in failures or number >= (case.rounds_max or count):
                 continue
             try:
@@ -166,7 +171,7 @@ def run_group(
             else:
                 measured[case.name].append(figures)
                 tell(f"{group.name} {number + 1}/{count}", case, figures)
-    cases = [
+    results = [
         CaseResult(
             name=case.name,
             client=case.client,
@@ -177,7 +182,7 @@ def run_group(
         for case in group.cases
     ]
     judged = [judge(target, measured) for target in group.targets if not target.names & failures.keys()]
-    return GroupResult(name=group.name, cases=cases, targets=judged)
+    return GroupResult(name=group.name, cases=results, targets=judged)
 
 
 def _spreads(rounds: list[dict[str, float]]) -> dict[str, Spread]:
