@@ -8,9 +8,12 @@ import signal
 import pytest
 from hypothesis import settings
 
+from tests.paging.summary import pytest_terminal_summary
 from tests.support.home import OwnHome
 from vismanet_async._codec.struct_decoder import FAST
 from vismanet_async._http.wiring import IN_PLACE, PROMPT, TOLERANT
+
+__all__ = ["pytest_terminal_summary"]
 
 OWN_HOME = OwnHome()
 

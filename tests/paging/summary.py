@@ -1,4 +1,7 @@
-"""At the end of a run: how many small worlds and random schedules were read, how they ended, and what they cost."""
+"""At the end of a run: how many small worlds and random schedules were read, how they ended, and what they cost.
+
+`tests/conftest.py` has the hook: with workers, the process that writes the summary reads no `conftest.py` below it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
+
+__all__ = ["pytest_terminal_summary"]
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
