@@ -17,6 +17,7 @@ import argparse
 import os
 import random
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parents[1]
 MODES: Final = ("plain", "load", "stops", "n0", "n4")
 RUNS: Final = ("plain=8", "load=4", "stops=4", "n0=2", "n4=2")
-WORKERS: Final = {"n0": "0", "n4": "4"}
-"""The others have as many as `make test`."""
+OWN_ARGUMENTS: Final = {"n0": ("-n", "0"), "n4": ("-n", "4")}
+"""What pytest gets beside what `make test` gives it."""
 BETWEEN_STOPS_SECONDS: Final = (0.05, 0.5)
 STOPPED_SECONDS: Final = (0.01, 3.0)
 SUMMARY: Final = re.compile(r"^=* ?((?:\d+ [a-z]+,? ?)+) in ([\d.]+)s", re.MULTILINE)
@@ -106,13 +107,10 @@ def cloned(stack: ExitStack, python: str) -> Path:
 
 
 def one(mode: str, tree: Path, options: argparse.Namespace, chance: random.Random, log: Path) -> Run:
-    more = ["-n", WORKERS.get(mode, "3"), *options.pytest]
+    more = [*OWN_ARGUMENTS.get(mode, ()), *options.pytest]
     if options.each:
         more += ["-p", "each_again"]
-    if options.here:
-        command = [str(tree / ".venv" / "bin" / "python"), "-m", "pytest", "--dist", "worksteal", *more]
-    else:
-        command = ["make", "--no-print-directory", "test", f"PYTEST_ARGS={' '.join(more)}"]
+    command = ["make", "--no-print-directory", "test", f"PYTEST_ARGS={shlex.join(more)}"]
     paths = [str(tree), str(tree / ".ci")]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "VISMANET_EACH": str(options.each or 1)}
     began = time.monotonic()
