@@ -261,6 +261,28 @@ async def test_a_line_that_is_there_is_not_inserted_again_where_if_match_is_igno
             await look()
 
 
+@pytest.mark.parametrize(("fault", "outcome"), [("reset_after", "unknown"), ("reset_before", "updated")])
+async def test_an_update_that_no_record_shows_is_told_by_the_version(tmp_path: Path, fault: Any, outcome: str) -> None:
+    async with opened(tmp_path) as company:
+        faults = company.simulator.faults
+        faults.add(fault, method="PUT", times=1)
+        _, results = await upsert(company, [{"number": "10000", "note": "by hand"}])
+        assert results["10000"].outcome == outcome, results["10000"].error
+        assert len(company.simulator.ledger.matching(succeeded=True)) == 1, "neither lost nor twice"
+
+
+async def test_an_update_that_no_record_shows_is_repeated_where_it_inserts_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path, rows={"inventory": 2}) as company:
+        visma, target = company.visma, read_target("inventory", "inventory_number")
+        number = company.simulator.truth("inventory").keys[0]
+        rows = [{"inventory_number": number, "body": "by hand"}]
+        [row] = [each async for each in Upsert(visma, target, rows)]
+        assert [each.shown for each in row.differences] == [False]
+        for _ in range(2):
+            assert await Upsert(visma, target, []).find(row, numbers_hold=True) is None
+            await row.operation()  # type: ignore[operator]
+
+
 async def test_somebody_else_s_change_stands(tmp_path: Path) -> None:
     async with opened(tmp_path, customers=40) as company:
         visma = company.visma

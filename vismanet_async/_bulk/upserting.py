@@ -22,6 +22,7 @@ from vismanet_async._codec.encode import encode_plain
 from vismanet_async._codec.record_matches import unwrapped
 from vismanet_async._codec.tolerant_decoder import loads_exact
 from vismanet_async._deferred import mark_used
+from vismanet_async._http.message import bare_etag
 from vismanet_async.errors import NotFound, OutcomeUnknown, RequestRefused, VismaNetError
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ _APPEARED: Final = (
 _PARTLY: Final = (
     "It may have been executed: a line that it inserts is there, and other values are not as they were sent. It was "
     "not sent again, which would insert the line twice; the next run compares anew."
+)
+_UNSEEN: Final = (
+    "It may have been executed: the record does not show what was sent, and its version does not tell either. It was "
+    "not sent again: look at the record."
 )
 _TWIN: Final = (
     "It may have been executed under another number: {} has all its values. It was not sent again: look at that record."
@@ -282,13 +287,27 @@ class Upsert:
             return None
         record = self._only(row.key, found)
         compared = compare(loads_exact(record.raw_json), sent, self.target.model)
-        if not _is_shown(compared):
-            return row.key
-        if row.effect == "create":
-            raise OutcomeUnknown(_APPEARED)
-        if not self.target.guarded and _inserts(compared.body) < _inserts(sent):
-            raise OutcomeUnknown(_PARTLY)
-        return None
+        if _is_shown(compared):
+            if row.effect == "create":
+                raise OutcomeUnknown(_APPEARED)
+            if not self.target.guarded and _inserts(compared.body) < _inserts(sent):
+                raise OutcomeUnknown(_PARTLY)
+            return None
+        if row.effect == "update" and not any(each.shown for each in row.differences):
+            await self._refuse_unseen(record, operation)
+            return None
+        return row.key
+
+    async def _refuse_unseen(self, record: Record, operation: Operation[Any]) -> None:
+        """Raise unless an update of what no record shows was not executed, or does no harm a second time."""
+        if self.target.guarded:
+            now = (record if record.etag is not None else await self.existing.whole(record)).etag
+            repeatable = now is not None and now == bare_etag(operation.headers.get("If-Match"))
+        else:
+            assert isinstance(operation.body, bytes)
+            repeatable = not _inserts(loads_exact(operation.body))
+        if not repeatable:
+            raise OutcomeUnknown(_UNSEEN)
 
     async def _refuse_twins(self, sent: Mapping[str, Any]) -> None:
         """Raise where a record has all that was sent but for its key: the company may number records by itself."""
