@@ -269,6 +269,18 @@ def test_lost_answers_have_their_exit_code_and_find_looks_them_up(shell: Shell, 
     assert all(each["id"] for each in results(tmp_path / "c.csv.load").values())
 
 
+def test_another_record_whose_name_holds_the_name_is_not_taken_for_the_lost_one(shell: Shell, tmp_path: Path) -> None:
+    names = ["Vega AS Nord", "Vega AS"]
+    for number, name in enumerate(names):
+        file = wrote(tmp_path / f"{number}.csv", f"crmId,name\n{number},{name}\n")
+        if number:
+            shell.simulator.faults.add("reset_before", method="POST", times=1)
+        looked = ("--find", "name=name", "--settle-seconds", "0")
+        done = shell.inside("load", "customer", file, "--key", "crmId", *looked)
+        assert (done.returncode, done.stdout.splitlines()[0]) == (0, "1 row: 1 done"), done.stdout
+    assert [each["name"]["value"] for each in bodies(shell)] == names
+
+
 def test_an_upsert_creates_what_is_missing_and_updates_what_differs(shell: Shell, tmp_path: Path) -> None:
     first, second, *_ = sorted(shell.do(shell.simulator.truth, "customer").keys)
     columns = "No,name,overrideNumberSeries,creditLimit"

@@ -361,12 +361,16 @@ def _finder(load: Load, visma: VismaNet) -> Any:
     """Return the function that looks a row up; None if there is no way."""
     resource = getattr(visma, load.resource)
     if load.find is not None:
+        from vismanet_async._cli.load_finding import meant  # noqa: PLC0415 - only after a lost answer
+
         name, column = load.find
-        identity = method_facts(load.resource, "list").get("identity", ())
+        facts = method_facts(load.resource, "list")
+        shown_as = next(each["json"] for each in facts["parameters"] if each["name"] == name)
 
         async def by_filter(row: Row) -> Any:
-            found = await resource.list(**list_arguments(load.resource, {name: _word(row.data, column)}))
-            return [_id(record, identity) for record in found]
+            word = _word(row.data, column)
+            found = await resource.list(**list_arguments(load.resource, {name: word}))
+            return [_id(record, facts.get("identity", ())) for record in meant(found, row, shown_as, word)]
 
         return by_filter
     if load.facts["call"] == "update" and hasattr(resource, "get"):
