@@ -6,6 +6,7 @@ import codecs
 from decimal import Decimal
 from typing import Any, Final
 
+import attrs
 import pytest
 
 from tests.api.support import Client, reply
@@ -63,6 +64,21 @@ NO_ANSWERS: dict[str, Any] = {
     "a problem": reply({"type": "about:blank", "title": "Bad", "detail": "x"}, Content_Type="application/problem+json"),
     "a problem without its type": reply({"title": "Bad", "detail": "x"}),
     "no success": reply({"success": False}),
+    "no success as text": reply({"success": "false"}),
+    "no success as a number": reply({"Succeeded": 0}),
+    "a problem with its trace alone": reply({"title": "One or more validation errors occurred.", "traceId": "00-1"}),
+    "an exception": reply({"Exception": "System.NullReferenceException"}),
+    "a list of errors": reply({"errorMessages": ["is missing"]}),
+    "a fault": reply({"faultCode": "12027", "faultString": "No licence."}),
+    "a flag": reply({"isError": True}),
+    "an OData error": reply({"odata.error": {"code": "", "message": {"value": "x"}}}),
+    "a failed state": reply({"status": "Failed"}),
+    "a status with its words": reply({"status": "500 Internal Server Error"}),
+    "an error's code": reply({"code": 401, "reason": "Unauthorized"}),
+    "a job": reply({"jobId": "73ac0029"}),
+    "a job that has started": reply({"id": "73ac0029", "status": "Started"}),
+    "a job's state": reply({"id": "73ac0029", "status": "Pending", "statusCode": 0}),
+    "a status that nobody knows": reply(b"", status=226),
     "cut-off JSON": reply(b'{"number": "1'),
     "two values": reply(b"{}{}"),
     "no number": reply(b'{"a": NaN}'),
@@ -70,6 +86,24 @@ NO_ANSWERS: dict[str, Any] = {
     "part of an answer": reply(b"{}", status=206),
     "a place in the queue": reply({"id": "7", "stateLocation": "https://h/v1/background/7"}, status=202),
 }
+
+
+WORDS: Final = {
+    "a text": reply("Session expired, sign in again"),
+    "a list of texts": reply(["Error"]),
+    "an error's number": reply(401),
+    "no": reply(b"false"),
+    "a wrapped text": reply({"value": "Error"}),
+}
+
+
+@pytest.mark.parametrize("write", [write for write in WRITES if "by hand" not in write])
+@pytest.mark.parametrize("status", [200, 201])
+@pytest.mark.parametrize("answer", WORDS)
+async def test_words_are_no_confirmation(write: str, answer: str, status: int) -> None:
+    client = Client(attrs.evolve(WORDS[answer], status=status))
+    with pytest.raises(OutcomeUnknown, match="Look the record up first"):
+        await WRITES[write](client)
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -197,6 +231,13 @@ async def test_an_error_document_is_told_however_it_is_wrapped(body: Any) -> Non
         assert write
     with pytest.raises(UnexpectedResponse, match=r"error document.*Not made"):
         await Client(reply(body)).customer.get("1")
+
+
+async def test_an_error_with_a_word_that_nobody_knows_leaves_the_outcome_unknown() -> None:
+    for write in ("action", "action without a described result", "POST by hand"):
+        with pytest.raises(OutcomeUnknown, match=r"the action result 'Error'.*: No period"):
+            await WRITES[write](Client(reply({"actionResult": "Error", "errorInfo": "No period."})))
+        await WRITES[write](Client(reply({"actionResult": "InProcess", "errorInfo": "Nothing yet."})))
 
 
 @pytest.mark.parametrize("body", [{"errorInfo": "No period."}, {"unknown": 1}, {}, b"", [], "text"])

@@ -13,11 +13,12 @@ from vismanet_async._codec.model import Model
 from vismanet_async._codec.values import UNSET
 from vismanet_async._http.answer import NO_ANSWER, is_failed, json_text, read_answer
 from vismanet_async._http.charset import header_text
+from vismanet_async._http.error_body import read_problem
 from vismanet_async._http.message import bare_etag
 from vismanet_async.errors import ActionFailed, Attempt, OutcomeUnknown, UnexpectedResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from vismanet_async._codec.model import Record
     from vismanet_async._http.answer import Answer
@@ -39,10 +40,16 @@ __all__ = [
 
 R = TypeVar("R")
 
-_OK: Final = 200
+_NOT_BLANK: Final = frozenset({200, 203})
+"""A create is never answered so without a body."""
 _ACCEPTED: Final = 202
 _NO_CONTENT: Final = frozenset({204, 205})
-_PARTIAL: Final = 206
+_CONFIRMING: Final = frozenset({200, 201, 202, 203})
+"""What a write may be answered with beside them (docs/facts.md 10.5). 203 is a 200 that a proxy has changed."""
+_QUEUED: Final = frozenset({"queued", "started"})
+"""States of what stands in the background queue (docs/facts.md 7.7)."""
+_ACTION_RESULTS: Final = frozenset({"done", "inprocess", "queued"})
+"""Those that are no failure (docs/facts.md 10.7)."""
 _FEW_FIELDS: Final = 4
 """A record with fewer fields than this may be an error document that shares a name or two with it."""
 
@@ -138,7 +145,7 @@ def _fields_set(record: Model, *, most: int) -> int:
     return count
 
 
-def confirmed(response: Response, name: str, *, accepts_202: bool = False) -> Answer:
+def confirmed(response: Response, name: str, *, accepts_202: bool = False, takes_text: bool = False) -> Answer:
     """Return the answer to a write, if it is one of the API and says nothing against it.
 
     Args:
@@ -146,6 +153,7 @@ def confirmed(response: Response, name: str, *, accepts_202: bool = False) -> An
         name: the operation, for errors.
         accepts_202: whether a 202 is the documented success of this operation. Else it promises work that may still
             fail, unless it holds the result of an action (docs/facts.md 7.3 and 10.6).
+        takes_text: whether a bare text may be what it answers.
 
     Raises:
         OutcomeUnknown: the status is a success, and the body is an HTML page, an error document or no JSON, so that
@@ -158,15 +166,25 @@ def confirmed(response: Response, name: str, *, accepts_202: bool = False) -> An
     if response.status in _NO_CONTENT:
         return NO_ANSWER
     answer = read_answer(response.headers, response.body)
-    if response.status == _PARTIAL:
-        raise _unknown(response, name, "only part of one")
-    if answer.members.get("statelocation"):
+    if response.status not in _CONFIRMING:
+        raise _unknown(response, name, "of a status that the API never gives")
+    told = answer.members
+    if told.get("statelocation") or (response.status != _ACCEPTED and _is_job(told)):
         raise _unknown(response, name, queued)
     if answer.error is not None or answer.shape == "other":
         raise _unknown(response, name, answer.looks, answer.error or "")
-    if response.status == _ACCEPTED and not accepts_202 and not answer.members.get("actionresult"):
+    if answer.says_no and not takes_text:
+        raise _unknown(response, name, answer.looks, read_problem(response.headers, response.body).detail)
+    if response.status == _ACCEPTED and not accepts_202 and not told.get("actionresult"):
         raise _unknown(response, name, "a promise to do it")
     return answer
+
+
+def _is_job(told: Mapping[str, Any]) -> bool:
+    """Return whether a document is that of a job (docs/facts.md 7.3 and 7.7)."""
+    if told.get("jobid") or {"id", "status", "statuscode"} <= told.keys():
+        return True
+    return "id" in told and str(told.get("status")).casefold() in _QUEUED
 
 
 def _unknown(response: Response, name: str, what: str, said: str = "") -> OutcomeUnknown:
@@ -185,10 +203,11 @@ def created(response: Response, template: str, name: str = "create") -> Created:
     """Read the answer to a create or an upload.
 
     Raises:
-        OutcomeUnknown: see `confirmed`; or it is a plain 200 that names nothing, which the API never answers.
+        OutcomeUnknown: see `confirmed`; or it names nothing, in a way that the API never answers.
     """
     answer = confirmed(response, name)
-    if response.status == _OK and not response.headers.get("Location") and answer.shape in {"blank", "scalar", "array"}:
+    empty = answer.shape in {"scalar", "array"} or (answer.shape == "blank" and response.status in _NOT_BLANK)
+    if empty and not response.headers.get("Location"):
         raise _unknown(response, name, answer.looks)
     return _made(response, template)
 
@@ -251,10 +270,14 @@ def acted(response: Response, model: Callable[[], type[Any]], name: str) -> Any:
 
 
 def _refuse_failure(response: Response, answer: Answer, name: str, result: Any) -> None:
-    if not answer.action_failed and not is_failed(getattr(result, "action_result", None)):
-        return
+    """Raise where the result of an action says that it failed, or gives an error with a word that nobody knows."""
     members = answer.members
     said = members.get("errorinfo") or members.get("errormessage")
+    if not answer.action_failed and not is_failed(getattr(result, "action_result", None)):
+        word = members.get("actionresult")
+        if said and word and str(word).strip().casefold() not in _ACTION_RESULTS:
+            raise _unknown(response, name, f"the action result {word!r}", str(said))
+        return
     raise ActionFailed(
         f"{name} failed although it was answered with {response.status}{f': {said}' if said else ''}. Read the "
         "record to see its state; the action can be tried again when the cause is gone.",
@@ -287,6 +310,6 @@ def plain_written(response: Response, name: str, *, accepts_202: bool = False) -
         ActionFailed: it is the result of an action, and says `Failed`.
         OutcomeUnknown: it is no answer of the API; see `confirmed`.
     """
-    answer = confirmed(response, name, accepts_202=accepts_202)
+    answer = confirmed(response, name, accepts_202=accepts_202, takes_text=True)
     _refuse_failure(response, answer, name, answer.value)
     return answer.value

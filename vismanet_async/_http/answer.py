@@ -32,22 +32,33 @@ _ERROR_KEYS: Final = frozenset(
     {
         "error",
         "error_description",
+        "errormessages",
         "errors",
+        "exception",
         "exceptionfaultcode",
         "exceptionmessage",
         "exceptiontype",
         "fault",
+        "faultcode",
+        "faultstring",
+        "haserrors",
+        "iserror",
         "message",
         "messagedetail",
         "modelstate",
+        "odata.error",
+        "validationerrors",
     }
 )
 """Keys of the error documents of this API and of gateways; no response to a write has them."""
 _ACTION_ERROR_KEYS: Final = frozenset({"errorcode", "errorinfo", "errormessage"})
 """Keys that results of actions have too; without an action result they mean an error."""
-_SUCCESS_KEYS: Final = frozenset({"issuccess", "ok", "succeeded", "success"})
-_STATUS_KEYS: Final = ("status", "statuscode")
-_ERRORS_FROM: Final = 400
+_SUCCESS_KEYS: Final = frozenset({"issuccess", "issuccessful", "isvalid", "ok", "succeeded", "success"})
+_PROBLEM_KEYS: Final = frozenset({"detail", "traceid"})
+"""What a problem document (RFC 9457) has beside its title."""
+_STATUS_KEYS: Final = ("status", "statuscode", "httpstatuscode")
+_ERROR_STATUS: Final = re.compile(r"[45]\d\d(?!\d)|(?:error|failed|failure)\b", re.ASCII | re.IGNORECASE)
+_ERROR_STATUSES: Final = range(400, 600)
 _LEADING_SPACE: Final = re.compile(rb"[\s\0]*")
 
 
@@ -83,6 +94,18 @@ class Answer:
         """The members of the only object; empty for other shapes."""
         documents = self.documents
         return documents[0] if len(documents) == 1 else {}
+
+    @property
+    def says_no(self) -> bool:
+        """Whether it is, or lists, what speaks against a write without an object: a text, `false`, an error's number.
+
+        No write of the API is answered so (docs/facts.md 10.5).
+        """
+        said = unwrapped(self.value)
+        return any(
+            isinstance(each, str) or each is False or _is_error_status(each)
+            for each in (said if isinstance(said, list) else [said])
+        )
 
     @property
     def action_failed(self) -> bool:
@@ -181,18 +204,25 @@ def _is_error(answer: Answer, content_type: str) -> bool:
 
 
 def _is_error_document(members: Mapping[str, Any]) -> bool:
-    if any(members.get(key) for key in _ERROR_KEYS) or any(members.get(key) is False for key in _SUCCESS_KEYS):
+    if any(members.get(key) for key in _ERROR_KEYS) or any(map(_is_no, map(members.get, _SUCCESS_KEYS))):
         return True
     if not members.get("actionresult") and any(members.get(key) for key in _ACTION_ERROR_KEYS):
         return True
-    if {"title", "detail"} <= members.keys():
+    if "title" in members and _PROBLEM_KEYS & members.keys():
         return True
-    return any(_is_error_status(members.get(key)) for key in _STATUS_KEYS)
+    code = members.get("code")  # as text it is a record's own word
+    return any(map(_is_error_status, [*map(members.get, _STATUS_KEYS), None if isinstance(code, str) else code]))
+
+
+def _is_no(value: Any) -> bool:
+    """Return whether a member says no, as a boolean, a number or a text."""
+    return value is not None and str(value).strip().casefold() in {"false", "0"}
 
 
 def _is_error_status(value: Any) -> bool:
-    number = Decimal(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
-    return isinstance(number, int | Decimal) and not isinstance(number, bool) and number >= _ERRORS_FROM
+    if isinstance(value, str):
+        return _ERROR_STATUS.match(value.strip()) is not None
+    return isinstance(value, int | Decimal) and not isinstance(value, bool) and value in _ERROR_STATUSES
 
 
 def _looks(text: bytes) -> str:
