@@ -251,6 +251,30 @@ async def test_an_answer_that_breaks_off(wire: Wire, make: Make, name: str, brok
 
 
 @pytest.mark.parametrize("name", REQUESTS)
+async def test_a_success_that_cannot_be_read_is_no_answer_to_a_write(wire: Wire, make: Make, name: str) -> None:
+    if name == "HEAD":
+        pytest.skip("has no body")
+    wire.reply((answer(201, b"xx", Content_Encoding="zstd", Location="/v1/customer/77"),))
+    reads = name in READS
+    with pytest.raises(UnexpectedResponse if reads else OutcomeUnknown, match="encoding 'zstd'") as caught:
+        await make().send(REQUESTS[name])
+    assert (len(wire.seen), len(caught.value.attempts)) == (1, 1)
+    if not reads:
+        assert "may have been executed (201)" in str(caught.value)
+        assert "The answer names /v1/customer/77." in str(caught.value)
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_a_write_that_is_sent_to_another_place_for_its_answer_may_be_done(
+    wire: Wire, make: Make, name: str
+) -> None:
+    wire.reply((answer(303, b"", Location="/v1/customer/77"),))
+    with pytest.raises(ApiError if name in READS else OutcomeUnknown, match="Redirects are never followed"):
+        await make().send(REQUESTS[name])
+    assert len(wire.seen) == 1
+
+
+@pytest.mark.parametrize("name", REQUESTS)
 @pytest.mark.parametrize("status", [408, 500, 501, 502, 503, 504])
 async def test_server_errors(wire: Wire, make: Make, name: str, status: int) -> None:
     wire.default = (answer(status, b"" if name == "HEAD" else b"<html>oops</html>"),)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from vismanet_async._http.charset import charset_in, decoded
+from vismanet_async._http.charset import charset_in, decoded, header_text
 from vismanet_async._http.error_body import KEPT_HEADERS, read_problem
 from vismanet_async._http.message import bare_etag
 from vismanet_async._http.retry import Fault, fault_of
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from vismanet_async._http.call import Call, RunningAttempt
 
-__all__ = ["api_error", "final_error", "lost", "note_unknown", "timed_out", "too_late", "without_token"]
+__all__ = ["api_error", "final_error", "lost", "note_unknown", "timed_out", "too_late", "unreadable", "without_token"]
 
 _KEPT_BODY_BYTES: Final = 4096
 _HIDDEN: Final = "***"
@@ -57,7 +58,8 @@ def api_error(call: Call, attempt: RunningAttempt, raw: aiohttp.ClientResponse, 
         advice = "Redirects are never followed: check the base URL."
     elif call.maybe_executed and request.kind != "read" and attempt.fault is None:
         advice = _OWN_EFFECT
-    if attempt.fault is Fault.UNAVAILABLE:
+    # RFC 9110 15.4.4: the answer to a POST that was worked on may be elsewhere
+    if attempt.fault is Fault.UNAVAILABLE or raw.status == HTTPStatus.SEE_OTHER:
         call.maybe_executed = True
     error = api_error_type(raw.status)(
         request.operation,
@@ -119,6 +121,20 @@ def lost(call: Call, attempt: RunningAttempt, failure: TransportError) -> Transp
     return failure
 
 
+def unreadable(call: Call, attempt: RunningAttempt, failure: UnexpectedResponse) -> VismaNetError:
+    """Return the error for a success whose body cannot be read; that of a write names what the server named."""
+    if call.request.kind == "read":
+        return failure
+    headers, _ = without_token(attempt, attempt.raw)
+    location = headers.get("Location")
+    unknown = OutcomeUnknown(
+        f"{call.request.operation}: {failure} The request may have been executed ({attempt.outcome}); it was not sent "
+        f"again. Look the record up first.{f' The answer names {header_text(location)}.' if location else ''}"
+    )
+    unknown.__cause__ = failure
+    return unknown
+
+
 def timed_out(call: Call, attempt: RunningAttempt) -> TransportError:
     """Return the error for an attempt that reached its own time limit or the call's deadline."""
     if attempt.ends_at < call.deadline_at:
@@ -153,9 +169,9 @@ def final_error(call: Call, error: VismaNetError) -> VismaNetError:
 
 def _of_a_write(call: Call, error: VismaNetError) -> VismaNetError:
     """Return `OutcomeUnknown` if any attempt of the write may have been executed, else the error itself."""
-    if not call.maybe_executed or isinstance(error, OutcomeUnknown | UnexpectedResponse):
+    if not call.maybe_executed or isinstance(error, OutcomeUnknown):
         return error
-    if isinstance(error, ApiError) and fault_of(error.status) is None:
+    if isinstance(error, ApiError) and fault_of(error.status) is None and error.status != HTTPStatus.SEE_OTHER:
         return error  # a definite response; its advice mentions the earlier attempt
     unknown = OutcomeUnknown(
         f"{error} The request may have been executed all the same; look the record up before sending it again."

@@ -16,7 +16,16 @@ from multidict import CIMultiDict
 
 from vismanet_async._clock import TimeLimit
 from vismanet_async._http.call import ATTEMPT_SECONDS, Call, RunningAttempt, ServiceState
-from vismanet_async._http.classify import api_error, final_error, lost, note_unknown, timed_out, too_late, without_token
+from vismanet_async._http.classify import (
+    api_error,
+    final_error,
+    lost,
+    note_unknown,
+    timed_out,
+    too_late,
+    unreadable,
+    without_token,
+)
 from vismanet_async._http.hosts import request_url
 from vismanet_async._http.http_attempt import WireRequest
 from vismanet_async._http.message import Request, Response, Service
@@ -209,7 +218,7 @@ class Transport:
         except TransportError as failure:
             return lost(call, attempt, failure)
         except UnexpectedResponse as failure:
-            return failure
+            return unreadable(call, attempt, failure)
         return lost(call, attempt, timed_out(call, attempt))
 
     async def _error_body(self, attempt: RunningAttempt) -> bytes:
