@@ -79,6 +79,7 @@ def test_page_index() -> None:
     answer = PAGE_INDEX.read(b'{"value":[{"id":1}],"totalCount":null,"nextPage":"https://elsewhere.example/"}')
     assert (len(answer.rows), answer.total, answer.more) == (1, None, True)
     assert PAGE_INDEX.read(b'{"value":null,"totalCount":0,"nextPage":null}').more is False
+    assert PAGE_INDEX.read(b'{"value":[{"id":1}],"totalCount":1,"nextPage":" "}').more is False
 
 
 SECRET = b'{"iban":"NO9386011117947"}'

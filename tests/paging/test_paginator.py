@@ -914,6 +914,30 @@ def test_a_list_without_totals_ends_where_its_last_page_comes_again(mode: str) -
     assert "page 3 repeats page 2" in paginator.report().reason
 
 
+@pytest.mark.parametrize("mode", ["none", "count"])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_total_that_is_too_high_has_the_last_page_not_read_for_ever(mode: str, backwards: bool) -> None:
+    last = [3, 4]
+
+    def page(*numbers: int) -> bytes:
+        metadata = {"totalCount": 100_000, "maxPageSize": 2}
+        return json.dumps([{"number": str(number), "metadata": metadata} for number in numbers]).encode()
+
+    paginator, asked_for = paginator_of(mode, page_size=2), 0
+    waiting: list[Any] = []
+    while not paginator.done:
+        while len(waiting) < 8 and (request := paginator.next_request()) is not None:
+            waiting.append(request)
+        request = waiting.pop(-1 if backwards else 0)
+        asked_for += 1
+        (number, *_) = request.query.values()
+        paginator.receive_page(request, PAGE_NUMBER.read(page(1, 2) if number == "1" else page(*last)))
+    paginator.close()
+    assert asked_for <= 12
+    assert paginator.report().verdict == "uncertain"
+    assert "are alike: the endpoint seems to repeat its last page" in paginator.report().reason
+
+
 def test_a_failed_page_of_a_list_without_totals_is_asked_for_again() -> None:
     paginator = paginator_of("count")
     paginator.receive_page(asked(paginator), PAGE_NUMBER.read(b'[{"number":"1"},{"number":"2"}]'))

@@ -254,7 +254,7 @@ def _split_value(body: bytes | bytearray) -> PageAnswer:
         rows=answer.value or [],
         total=_count(answer.totalCount),
         max_page_size=None,
-        more=answer.nextPage is not None,
+        more=bool(answer.nextPage and answer.nextPage.strip()),
         body=body,
     )
 

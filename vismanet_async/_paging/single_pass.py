@@ -23,6 +23,7 @@ __all__ = ["SinglePass"]
 _BLANKS: Final = 3  # blank first answers in a row that are believed
 _SHORT_PAGES: Final = 8  # a list of at most so many pages is read again where totals moved
 _READINGS: Final = 3
+_REPEATED: Final = 4  # pages behind each other that are alike; rows that are added make two of them, not four
 _NO_TOTALS: Final = (
     "the server tells no totals: all pages were read up to an empty one, but nothing says how many rows there are, and "
     "a row that moved between two pages meanwhile may be missing"
@@ -101,6 +102,7 @@ class SinglePass:
         self._buffered: list[_Received] = []
         self._delivered_up_to = 0
         self._shape: tuple[int, bytes, bytes] | None = None  # of page 1: rows, the first, the last
+        self._shapes: dict[int, int] = {}  # by page: a hash of the same
         self._shown_before, self._shown = self._shown, {}
 
     # -- what the caller drives
@@ -216,7 +218,23 @@ class SinglePass:
                 )
                 return True
             self._latest = shape
+        elif reply.rows > 1 and self._rows.dedup.has_identity:
+            self._shapes[page] = hash(shape)
+            return self._is_repeated(page)
         return False
+
+    def _is_repeated(self, page: int) -> bool:
+        """Return whether a total that is too high has the last page read again and again."""
+        shapes = self._shapes
+        first = last = page
+        while shapes.get(first - 1) == shapes[page]:
+            first -= 1
+        while shapes.get(last + 1) == shapes[page]:
+            last += 1
+        if last - first + 1 < _REPEATED:
+            return False
+        self.report_violation(f"pages {first} to {last} are alike: the endpoint seems to repeat its last page")
+        return True
 
     _latest: tuple[int, bytes, bytes] | None = None
 
