@@ -265,6 +265,25 @@ def test_a_row_stamped_ahead_hides_no_newer_version_of_its_neighbours() -> None:
     assert [repeat.newer for repeat in index.add(page(edge, edge - second))] == [True, False]
 
 
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("name", [b"%d", b"\xff%d"])
+def test_a_row_of_the_latest_time_is_a_newer_version_only_where_it_differs(exact: bool, name: bytes) -> None:
+    edge = stamp_of("2025-01-02T00:00:00")
+    index = SeenKeys(exact_since=edge if exact else None)
+
+    def add(texts: dict[int, bytes], *stamps: int) -> list[tuple[int, bool]]:
+        keys = PageKeys([name % number for number in texts], stamp_text(max(stamps)))
+        keys._stamps = list(stamps)
+        rows = list(texts.values())
+        return [(found.offset, found.newer) for found in index.add(keys, digest=lambda offset: rows[offset])]
+
+    assert add({1: b"a", 2: b"b", 3: b"c"}, edge, edge, edge) == []
+    assert add({4: b"d", 2: b"b", 3: b"other"}, edge, edge, edge) == [(1, False), (2, True)]
+    assert add({3: b"other", 1: b"a", 2: b"later"}, edge, edge, edge + 1) == [(0, False), (1, False), (2, True)]
+    assert add({2: b"later", 4: b"d"}, edge + 1, edge) == [(0, False), (1, False)]
+    assert len(index) == 4
+
+
 def test_rows_with_half_a_pair_have_digests_that_tell_them_apart() -> None:
     half = rb'{"id":1,"name":"\ud800","metadata":{"totalCount":2}}'
     assert row_digest(half) == row_digest(half.replace(b'Count":2', b'Count":3'))

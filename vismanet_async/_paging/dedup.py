@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from vismanet_async._paging.asks import Reply, Scope
 from vismanet_async._paging.delivery import Outbox, Replaced
+from vismanet_async._paging.keys import row_digest
 from vismanet_async._paging.page_plan import Span
 from vismanet_async._paging.seen_keys import SeenKeys
 
@@ -118,7 +119,7 @@ class Deduplicator:
         answer: PageAnswer = reply.page
         rows = answer.rows
         first = self.seen.ordinal
-        repeats = self.seen.add(reply.keys)
+        repeats = self.seen.add(reply.keys, digest=lambda offset: row_digest(answer.rows[offset]))
         kept = None
         supersedes: list[Replaced] = []
         if repeats:

@@ -8,7 +8,7 @@ order that has nothing to do with them) it keeps digests (`key_digests.py`): som
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,9 +18,12 @@ from vismanet_async._paging.keys import NO_STAMP, stamp_of
 from vismanet_async._paging.number_ranges import NumberRanges, ParsedNumbers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
     from vismanet_async._paging.keys import PageKeys
+
+    Digest: TypeAlias = Callable[[int], bytes] | None
 
 __all__ = ["Repeat", "SeenKeys"]
 
@@ -42,7 +45,8 @@ class SeenKeys:
     A repeat counts as a newer version when it was modified at or after the latest time on the page that the earlier
     row came with: a change that came after that page was read cannot be stamped earlier. But a row of that page may
     have been stamped ahead of time; so of pages with a time at `exact_since` or later, each row's own time is kept, and
-    a later one is a newer version, too.
+    a later one is a newer version, too. Of rows that have the latest time of their page, a hash of the row is kept: one
+    that comes again as it was is none, though the time alone could not tell.
 
     Not thread-safe. Memory: see the module.
     """
@@ -54,6 +58,7 @@ class SeenKeys:
         self._digests = KeyDigests(spill_keys)
         self._firsts: list[int] = []  # ordinals at which pages begin, and the latest time on each
         self._ceilings: list[int] = []
+        self._latest, self._hashes = array("q"), array("q")  # ordinals of rows with that time, rising; and their hashes
         self._moved: dict[int, tuple[int, int]] = {}  # first ordinal -> ordinal and stamp of the newest version
         self._keys = 0
         self.ordinal = 0
@@ -63,11 +68,15 @@ class SeenKeys:
         """Return the number of distinct keys."""
         return self._keys
 
-    def add(self, keys: PageKeys) -> list[Repeat]:
+    def add(self, keys: PageKeys, *, digest: Digest = None) -> list[Repeat]:
         """Number the new rows of a page in their order; return those seen before.
 
         A repeat in a newer version is numbered too and replaces the earlier row. A key that occurs twice within this
         page is a second row, not an old one: it is numbered, and returned with the ordinal of the first.
+
+        Args:
+            keys: of the page.
+            digest: returns a digest of the row at an offset; without it a row whose time leaves both open is newer.
         """
         if not keys.names:
             return []
@@ -76,18 +85,30 @@ class SeenKeys:
         first = self.ordinal
         known = self._ranges.known(keys.names) if self._ranges else None
         if known is not None and self._ranges is not None:
-            numbers, repeats = self._number(keys, known)
+            numbers, repeats = self._number(keys, known, digest)
             self._ranges.add(numbers)
         else:
             self._switch_to_digests()
-            repeats = self._add_digests(keys)
-        if self._exact_since is not None and keys.versions and self._ceilings[-1] >= self._exact_since:
+            repeats = self._add_digests(keys, digest)
+        if keys.versions:
             left_out = {repeat.offset for repeat in repeats if not repeat.newer and repeat.ordinal < first}
-            times = (stamp for offset, stamp in enumerate(keys.stamps) if offset not in left_out)
-            self._exact[len(self._firsts) - 1] = array("q", times)
+            self._note_times(keys, [offset for offset in range(len(keys)) if offset not in left_out], first, digest)
         return repeats
 
-    def _number(self, keys: PageKeys, known: dict[int, int]) -> tuple[ParsedNumbers, list[Repeat]]:
+    def _note_times(self, keys: PageKeys, offsets: Sequence[int], first: int, digest: Digest) -> None:
+        """Keep of the rows that were numbered, from `first` on, what later ones are compared with."""
+        stamps, ceiling = keys.stamps, self._ceilings[-1]
+        is_exact = self._exact_since is not None and ceiling >= self._exact_since
+        if is_exact:
+            self._exact[len(self._firsts) - 1] = array("q", [stamps[offset] for offset in offsets])
+        if digest is None or ceiling == NO_STAMP or (self._exact_since is not None and not is_exact):
+            return
+        for ordinal, offset in enumerate(offsets, first):
+            if stamps[offset] == ceiling:
+                self._latest.append(ordinal)
+                self._hashes.append(hash(digest(offset)))
+
+    def _number(self, keys: PageKeys, known: dict[int, int], digest: Digest) -> tuple[ParsedNumbers, list[Repeat]]:
         assert self._ranges is not None
         numbers = self._ranges.latest
         first = self.ordinal
@@ -100,7 +121,7 @@ class SeenKeys:
         for offset in range(len(keys)):
             earlier = known.get(offset)
             if earlier is not None:
-                found = self._repeat(keys, offset, earlier)
+                found = self._repeat(keys, offset, earlier, digest)
                 repeats.append(found)
                 ordinals.append(None)
                 if not found.newer:
@@ -111,7 +132,7 @@ class SeenKeys:
             self.ordinal += 1
         return numbers.numbered(ordinals), repeats
 
-    def _add_digests(self, keys: PageKeys) -> list[Repeat]:
+    def _add_digests(self, keys: PageKeys, digest: Digest) -> list[Repeat]:
         first = self.ordinal
         repeats = []
         for offset, key in enumerate(keys.names):
@@ -119,20 +140,27 @@ class SeenKeys:
             if earlier is None:
                 self._keys += 1
             else:
-                found = self._repeat(keys, offset, earlier, twin=earlier >= first)
+                found = self._repeat(keys, offset, earlier, digest, twin=earlier >= first)
                 repeats.append(found)
                 if not found.newer and found.ordinal < first:
                     continue
             self.ordinal += 1
         return repeats
 
-    def _repeat(self, keys: PageKeys, offset: int, earlier: int, *, twin: bool = False) -> Repeat:
+    def _repeat(self, keys: PageKeys, offset: int, earlier: int, digest: Digest, *, twin: bool = False) -> Repeat:
         stamp = keys.stamps[offset] if keys.versions and not twin else NO_STAMP
         ordinal, ceiling = self._moved.get(earlier) or (earlier, self._ceiling(earlier, stamp))
         newer = stamp != NO_STAMP and stamp >= ceiling
+        if newer and digest is not None and (known := self._hash(ordinal)) is not None:
+            newer = known != hash(digest(offset))
         if newer:
             self._moved[earlier] = (self.ordinal, stamp + 1)
         return Repeat(offset, ordinal, newer)
+
+    def _hash(self, ordinal: int) -> int | None:
+        """Return the hash of a row that had the latest time of its page."""
+        at = bisect_left(self._latest, ordinal)
+        return self._hashes[at] if at < len(self._latest) and self._latest[at] == ordinal else None
 
     def _ceiling(self, ordinal: int, stamp: int) -> int:
         """Return the time from which on a row with that stamp is a newer version of an earlier one."""
