@@ -8,7 +8,7 @@ STAMP := .stamps
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock browser demo quick lint test test-accel-off test-all test-repeat soak faults storm streams soak-paging mutate-paging fuzz openapi \
+.PHONY: help setup lock browser demo quick lint test test-accel-off test-all test-repeat red soak faults storm streams soak-paging mutate-paging fuzz openapi \
 	check docs pictures format bench bench-quick generate \
 	changelog dist release-check lowest-check api-check clean
 
@@ -98,6 +98,9 @@ test-all: $(STAMP)/dev ## run the whole suite on each Python, in environments of
 
 test-repeat: ## run the suite 20 times from a fresh clone, in part disturbed (REPEAT_ARGS=...)
 	@$(PYTHON) .ci/repeat.py $(REPEAT_ARGS)
+
+red: $(STAMP)/dev ## break the code as CONTRIBUTING says, and see that the tests turn red
+	@$(BIN)/python .ci/red.py
 
 # what is fast by a library's private parts must be right without them, too
 test-accel-off: $(STAMP)/dev ## run the tests of transport, codec and paging without the accelerators

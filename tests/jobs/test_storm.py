@@ -62,8 +62,9 @@ async def test_killed_at_random_every_job_is_settled_once(database: str, nursery
         processes = [start(on, place) for place in range(PROCESSES)]
         over = time.monotonic() + STORM_SECONDS
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(keep_busy, on)
-            while time.monotonic() < over or (not STORM_SECONDS and kills < _MOMENT_KILLS):
+            enough = anyio.Event()
+            tasks.start_soon(keep_busy, on, enough)
+            while time.monotonic() < over or kills < _MOMENT_KILLS:
                 await anyio.sleep(chance.expovariate(KILLS_A_SECOND))
                 for place, process in enumerate(processes):
                     if process.ended.done():  # it had nothing left to do
@@ -73,7 +74,7 @@ async def test_killed_at_random_every_job_is_settled_once(database: str, nursery
                 await processes[victim].kill()
                 kills += 1
                 processes[victim] = start(on, victim)
-            tasks.cancel_scope.cancel()
+            enough.set()  # not cancelled: a submission under way would be uncertain for good
         for process in processes:
             await process.kill()
         await on.webhooks_are_in()
@@ -84,13 +85,12 @@ async def test_killed_at_random_every_job_is_settled_once(database: str, nursery
         f"{database.partition(':')[0] if '://' in database else 'sqlite'}: {PROCESSES} processes, {kills} kills, "
         f"{sum(found.values())} jobs ({dict(sorted(found.items()))}), {takeovers} takeovers, each end written once"
     )
-    assert kills >= min(_MOMENT_KILLS, STORM_SECONDS or _MOMENT_KILLS)
     assert found["succeeded"] > PROCESSES
 
 
-async def keep_busy(on: Scene) -> None:
+async def keep_busy(on: Scene, enough: anyio.Event) -> None:
     """Submit more whenever few are open."""
-    while True:
+    while not enough.is_set():
         with suppress(StoreNotUsable):  # nothing was sent, or it is written down later
             if len(await on.store.select(company="c", states=OPEN, limit=_OPEN_AT_LEAST)) < _OPEN_AT_LEAST:
                 await submit_all(on, [on.new_invoice() for _ in range(PROCESSES)])

@@ -41,14 +41,18 @@ IO = {
 # --- requirements.lock ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def lock() -> Any:
-    spec = importlib.util.spec_from_file_location("lock", ROOT / ".ci" / "lock.py")
+def module(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def lock() -> Any:
+    return module("lock")
 
 
 def test_the_lock_fits_the_project(lock: Any) -> None:
@@ -227,6 +231,18 @@ def test_nothing_strays_into_the_top_folder() -> None:
     }
     included = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["sdist"]
     assert top - set(included["include"]) == {".gitignore", "pyproject.toml"}, "what the source archive lacks"
+
+
+def test_what_turns_the_suite_red_is_what_contributors_are_told() -> None:
+    red = module("red")
+    text = (ROOT / ".github" / "CONTRIBUTING.md").read_text("utf-8")
+    rows = re.findall(r"^\| (.*) \| (.*) \|$", text.partition("| break | red |\n|---|---|\n")[2], re.MULTILINE)
+    assert rows == [(each.told, each.red) for each in red.BREAKS]
+    for each in red.BREAKS:
+        whole = (ROOT / each.file).read_text("utf-8")
+        assert red.broken(each, whole) != whole
+        with pytest.raises(ValueError, match="0 times, not once"):
+            red.broken(each, "")
 
 
 def test_make_knows_what_ci_and_contributors_call() -> None:

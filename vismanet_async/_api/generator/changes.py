@@ -24,21 +24,25 @@ def applied(folder: Path) -> dict[Path, str]:
     """Return the text of the catalog's files with all changes.
 
     Raises:
-        ValueError: a change names an operation that the catalog does not have.
+        ValueError: a change names an operation or a shape that the catalog does not have.
     """
     operations = json.loads((folder / "operations.json").read_text("utf-8"))
     schemas = json.loads((folder / "schemas.json").read_text("utf-8"))
     by_name = {f"{one['method']} {one['path']}": one for one in operations["operations"]}
     for change in read(folder)["changes"]:
-        if "schema" in change:
-            schemas["schemas"].setdefault(change["schema"], {"fields": {}})["fields"].update(change["fields"])
+        if (shape := change.get("schema")) is not None:
+            if shape not in schemas["schemas"] and not change.get("new"):
+                raise ValueError(
+                    f'changes.json: {shape} names no shape of the catalog; if it is a new one, say "new": true'
+                )
+            schemas["schemas"].setdefault(shape, {"fields": {}})["fields"].update(change["fields"])
         for name in change.get("operations", ()):
             if name not in by_name:
                 raise ValueError(f"changes.json: {name} names nothing in the catalog")
             operation = by_name[name]
-            operation.update(change["set"])
-            known = {one["name"] for one in operation["query"]}
-            operation["query"] += [one for one in change.get("query", ()) if one["name"] not in known]
+            operation.update(change.get("set", {}))
+            query = {one["name"]: one for one in [*operation["query"], *change.get("query", ())]}
+            operation["query"] = list(query.values())
     return {
         folder / "operations.json": _text(operations, "operations"),
         folder / "schemas.json": _text(schemas, "schemas"),
@@ -105,7 +109,7 @@ def _where(change: dict[str, Any]) -> str:
 def _what(change: dict[str, Any]) -> str:
     if "schema" in change:
         return "fields " + ", ".join(f"`{one}`" for one in change["fields"])
-    found = change["set"]
+    found = change.get("set", {})
     if "ended" in found:
         return f"ended on {found['ended']}; use `{found['instead']}`"
     if "query" in change:
