@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import gc
+import json
 import threading
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -146,6 +147,14 @@ def test_an_amount_that_does_not_fit_is_kept_and_counted(tmp_path: Path, text: s
     assert (second["amount"], [line["price"] for line in second["lines"]]) == (None, [1, None])
     assert second["_extra"] == f'{{"amount":{text},"lines":{{"1":{{"price":1e-7}}}}}}'
     assert sink.notes.unfit.counts() == {"amount": 1, "lines[].price": 1}
+
+
+@pytest.mark.parametrize("text", ["1e3", "+5", ".5", "5.", "1E-2", r"\u0031e3"])
+def test_a_text_that_get_takes_for_no_number_is_none_here(tmp_path: Path, text: str) -> None:
+    row = one(tmp_path, b'{"amount" : "%s","lines":[{"price":"%s"}]}' % ((text.encode(),) * 2))
+    assert (row["amount"], row["lines"]) == (None, [{"price": None, "at": None}])
+    sent = json.loads(f'"{text}"')
+    assert json.loads(row["_extra"]) == {"amount": sent, "lines": {"0": {"price": sent}}}
 
 
 def test_only_values_that_are_missing_from_their_columns_are_counted(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Reads rows into Arrow tables: nested records and lists, exact decimals, columns from the catalog.
 
 Arrow's JSON reader works outside the interpreter lock. It never rounds: what it cannot read as it stands, it refuses,
-and then the rows of that batch are made to fit one by one (`coerce.py`).
+and then the rows of that batch are made to fit one by one (`coerce.py`). So are those with an amount in quotes: Arrow
+reads more in them ("1e3", "+5") than the rest of the SDK does (`_decimals.py`).
 """
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -79,6 +81,7 @@ class ArrowReader:
     ) -> None:
         self._pyarrow = extra("pyarrow", "arrow")
         self._json = extra("pyarrow.json", "arrow")
+        self._compute = extra("pyarrow.compute", "arrow")
         self.schema = arrow_schema(columns)
         self._row_type = self._pyarrow.struct(list(self.schema))
         self._whole_schema = arrow_schema(columns, moments_as_text=True)
@@ -88,6 +91,8 @@ class ArrowReader:
         self._operation_id = operation_id
         self._nulls = _Nulls(self._pyarrow)
         self._needs_coercion = any(_holds_json(column) for column in columns)
+        names = "|".join(sorted({re.escape(name) for name in _decimals_in(columns)}))
+        self._quoted = rf'"(?:{names})"\s*:\s*"' if names else None
 
     def table(self, batch: Batch, unfit: Tally | None = None) -> Any:
         """Return the rows of a batch as an exact table.
@@ -115,7 +120,8 @@ class ArrowReader:
 
     def structs(self, batch: Batch, unfit: Tally | None = None) -> Any:
         """Return the rows of a batch as structs without the fields that no row has; see `table`."""
-        if batch.as_sent and not self._needs_coercion and (found := self._read_as_sent(batch)) is not None:
+        as_sent = batch.as_sent and not self._needs_coercion and not self._quotes_numbers(batch)
+        if as_sent and (found := self._read_as_sent(batch)) is not None:
             return found
         try:
             coerced = self._coercer.lines(batch.each(), first_row=batch.first_row, unfit=unfit)
@@ -125,6 +131,14 @@ class ArrowReader:
                 f"{self._operation_id}: a row from {batch.first_row:,} to {batch.first_row + batch.rows - 1:,} (0 is "
                 f"the first) cannot be read: {error}"
             ) from error
+
+    def _quotes_numbers(self, batch: Batch) -> bool:
+        """Return whether a text stands where a decimal should; found by Arrow, outside the interpreter lock."""
+        if self._quoted is None:
+            return False
+        lines = self._pyarrow.scalar(bytes(batch.lines))
+        found: bool = self._compute.match_substring_regex(lines, self._quoted).as_py()
+        return found
 
     def _read_as_sent(self, batch: Batch) -> Any | None:
         """Return the rows of a batch; None if a value is not as the catalog says."""
@@ -196,3 +210,11 @@ def _only_fields_of(there: Any, wanted: Any, pyarrow: Any) -> Any:
 def _holds_json(column: Column) -> bool:
     """Return whether the column, or a field in it, holds JSON text, for which Arrow would take any text."""
     return column.kind == "json" or any(map(_holds_json, column.fields))
+
+
+def _decimals_in(columns: Iterable[Column]) -> Iterator[str]:
+    """Yield the names of the decimal columns, and of such fields in others."""
+    for column in columns:
+        if column.kind == "decimal":
+            yield column.name
+        yield from _decimals_in(column.fields)

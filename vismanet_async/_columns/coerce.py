@@ -23,6 +23,7 @@ from msgspec import UNSET, Raw
 
 from vismanet_async._columns.decimals import DecimalType, decimal_type
 from vismanet_async._columns.schema import EXTRA, VALUE
+from vismanet_async._decimals import number_in
 from vismanet_async.errors import ExportError
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ __all__ = ["RowCoercer", "decode_row", "encode_json", "nothing_was_published"]
 
 _INT64_DIGITS: Final = 19
 _INT64_END: Final = 1 << 63
-_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MOMENT: Final = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)"
     r"([T ](?P<time>\d\d:\d\d(:\d\d)?)(\.(?P<fraction>\d+))?)?"
@@ -209,8 +209,7 @@ def _decimal(exact: DecimalType) -> Coerce:
             return value, UNSET
         if type(value) is int and -end < value < end:
             return value, UNSET
-        # Arrow reads numbers in quotes as numbers too
-        if type(value) is Raw or (type(value) is str and _NUMBER.fullmatch(value)):
+        if type(value) is Raw or (type(value) is str and number_in(value) is not None):
             text = bytes(value).decode() if type(value) is Raw else value
             if (fitted := _plain(text, exact)) is not None:
                 return fitted, UNSET
