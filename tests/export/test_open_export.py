@@ -80,6 +80,25 @@ async def test_a_record_whose_key_lacks_a_part_is_not_reported_as_gone(tmp_path:
     assert {*open_polars(tmp_path)["discount"].select("discountCode", "series").collect().rows()} == truth
 
 
+@pytest.mark.parametrize("format", ["parquet", "jsonl"])
+async def test_a_list_whose_records_are_all_gone_has_its_columns_and_no_row(
+    site: Live,
+    tmp_path: Path,
+    format: str,  # noqa: A002 - as above
+) -> None:
+    plan: dict[str, Any] = {"to": tmp_path, "format": format, "incremental": True, "deletions": True}
+    await site.visma.export("customer", **plan)
+    site.sim.remove("customer", count=40)
+    entry = (await site.visma.export("customer", **plan)).resources["customer"]
+    assert (entry.rows, [part.rows for part in entry.tombstones]) == (40, [40])
+    with open_duckdb(tmp_path) as db:
+        found = db.sql("select * from customer")
+        assert found.fetchall() == []
+        columns = found.columns
+    frame = open_polars(tmp_path)["customer"].collect()
+    assert (frame.height, frame.schema["creditLimit"], frame.columns) == (0, pl.Decimal(18, 4), columns)
+
+
 async def test_only_the_files_of_the_manifest_are_read(site: Live, tmp_path: Path) -> None:
     manifest = await site.visma.export(["customer", "supplier"], to=tmp_path, format="parquet")
     part = tmp_path / "customer" / "part-00000.parquet"

@@ -256,7 +256,8 @@ class _PublishedList:
         except PageFormatError as error:
             raise ExportError(f"{self.name} cannot be read: {error}. Nothing was opened.") from error
         table = pyarrow.concat_tables(tables) if tables else reader.schema.empty_table()
-        return table.take(self._latest(keys)) if self.keys else table
+        # of no rows alone pyarrow would not know that they are numbers
+        return table.take(pyarrow.array(self._latest(keys), pyarrow.int64())) if self.keys else table
 
     def _latest(self, keys: Iterable[bytes]) -> list[int]:
         """Return the places of the last of each key that is not gone, in order."""
