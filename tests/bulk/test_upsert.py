@@ -469,10 +469,30 @@ def test_resources_and_keys_that_are_none_are_refused() -> None:
         read_target("customer", "nmber")
     with pytest.raises(RequestRefused, match="main_address is no key"):
         read_target("customer", "main_address")
+    for resource, key, shown in (
+        ("customer_contract", "customer", "NumberName"),
+        ("subaccount", "subaccount_id", "int"),
+        ("sales_order", "transactionType", "IntegerIdDescription"),
+    ):
+        with pytest.raises(RequestRefused, match=rf"{key} is no key: it takes \w+, and records show {shown}\. Nothing"):
+            read_target(resource, key)
     target = read_target("customerInvoice", "referenceNumber")
     assert (target.path_name, target.guarded, target.by_get) == ("reference_number", True, True)
     assert read_target("customer", "corporateId").filter == "corporate_id"
     assert not read_target("inventory", "inventory_number").guarded
+
+
+async def test_a_whole_number_is_one_key_however_it_is_written(tmp_path: Path) -> None:
+    async with opened(tmp_path) as company:
+        before = len(await company.visma.customer.list())
+        rows = [new("90000", credit_days_past_due=days) for days in ("0077", 77)]
+        # the second journal knows nothing of the first, and the record shows 77
+        for journal, outcomes in {"first": ["created", "duplicate"], "second": ["duplicate", "failed"]}.items():
+            run = company.visma.bulk.upsert(
+                "customer", rows, key="credit_days_past_due", journal=tmp_path / journal, settle_seconds=0
+            )
+            assert sorted([result.outcome async for result in run]) == outcomes
+        assert len(await company.visma.customer.list()) == before + 1
 
 
 def test_lines_that_do_not_say_what_they_are_for_are_updated_by_number() -> None:

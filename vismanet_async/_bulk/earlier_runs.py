@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
-from vismanet_async._bulk.existing import folded
 from vismanet_async._bulk.transitions import Entry, RowState
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class EarlierRuns:
         self._shared = journal.shared
         async with aclosing(journal.entries()) as entries:
             async for entry in entries:
-                plain = folded(entry.key)
+                plain = self._target.folded(entry.key)
                 has_forms = entry.key != plain or plain != plain.upper()
                 # of two rows with one key, as old versions made them, the one that was sent tells more
                 if has_forms and (plain not in self._keys or entry.state is not RowState.PLANNED):
@@ -48,15 +47,18 @@ class EarlierRuns:
     def _note(self, entry: Entry) -> None:
         if entry.trouble is not None:
             self._marked.append(entry)
-        elif self._target.by_get and entry.id is not None and folded(entry.id) != folded(entry.key):
+        elif self._target.by_get and entry.id is not None and self._is_renamed(entry.id, entry.key):
             self._renamed.append(entry)
+
+    def _is_renamed(self, id_: str, key: str) -> bool:
+        return self._target.folded(id_) != self._target.folded(key)
 
     def key_of(self, key: str) -> str:
         """Return how the journal writes a key: one for all that the ERP takes for the same.
 
         As it was written first; in a shared journal as the ERP compares it, because processes read in any order.
         """
-        plain = folded(key)
+        plain = self._target.folded(key)
         known = self._keys.get(plain)
         if known is not None:
             return known

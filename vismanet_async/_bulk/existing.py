@@ -12,17 +12,12 @@ if TYPE_CHECKING:
     from vismanet_async._bulk.target import Target
     from vismanet_async._codec.model import Record
 
-__all__ = ["Existing", "folded", "reads_by_key"]
+__all__ = ["Existing", "reads_by_key"]
 
 _FEW_ROWS: Final = 4
 """So few are read one by one without asking how long the list is."""
 _PROOF_REQUESTS: Final = 3
 """What a proven list takes beyond its pages (docs/paging.md)."""
-
-
-def folded(key: object) -> str:
-    """Return a key as the ERP compares it: in any case, without blanks around it."""
-    return str(key).strip().casefold()
 
 
 def reads_by_key(rows: int, *, records: int, page_rows: int) -> bool:
@@ -82,7 +77,7 @@ class Existing:
         """Return the records with a key, in any case, as they were when the list was read."""
         if self._by_key is None:
             return await self.fresh(key)
-        found = self._by_key.get(folded(key), [])
+        found = self._by_key.get(self._target.folded(key), [])
         if not found and not self._proven and self._can_look:
             return await self.fresh(key)  # the list may have lacked it
         return found
@@ -95,9 +90,9 @@ class Existing:
                 found: Record = await self._resource.get(key)
             except NotFound:
                 return []
-            return [found] if folded(getattr(found, target.key_name)) == folded(key) else []
+            return [found] if target.folded(getattr(found, target.key_name)) == target.folded(key) else []
         listing = self._resource.list(**({target.filter: key} if target.filter else {}))
-        return _sorted(await listing.all(), target).get(folded(key), [])
+        return _sorted(await listing.all(), target).get(target.folded(key), [])
 
     async def whole(self, record: Record) -> Record:
         """Return a record of a list with all that a single read shows."""
@@ -117,5 +112,5 @@ def _sorted(records: list[Any], target: Target) -> dict[str, list[Record]]:
     for record in records:
         key = getattr(record, target.key_name)
         if isinstance(key, str | int) and key != "":
-            by_key.setdefault(folded(key), []).append(record)
+            by_key.setdefault(target.folded(key), []).append(record)
     return by_key

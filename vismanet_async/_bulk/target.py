@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from vismanet_async._api.registry import find_resource, registry
+from vismanet_async._decimals import whole_number_in
 from vismanet_async.errors import RequestRefused, UnknownName
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Target:
     """The key's name in records and bodies alike, by the API."""
     key_name: str
     """The same by the SDK."""
+    key_is_number: bool
+    """It is a whole number in records and bodies alike, else text."""
     path_name: str
     """The field of a record that names it in the path of an update, by the SDK."""
     model: type[WriteModel]
@@ -53,6 +56,12 @@ class Target:
     """The filter of the list that finds records by the key; None where there is none."""
     page_rows: int | None
     """The largest page of the list; None: it is not paged."""
+
+    def folded(self, key: object) -> str:
+        """Return a key as the ERP compares it: text in any case, without blanks around it; numbers by value."""
+        text = str(key).strip().casefold()
+        number = whole_number_in(text) if self.key_is_number else None
+        return text if number is None else str(number)
 
 
 def read_target(name: str, key: str) -> Target:
@@ -74,17 +83,23 @@ def read_target(name: str, key: str) -> Target:
     body, facts = methods["create"]["body"], methods["list"]
     shown, written = _fields(facts["result"]), _fields(body)
     found = next((one for one in written if key in one[:2]), None)
-    if found is None or not any(one[1] == found[1] for one in shown):
-        both = [one[0] for one in written if any(one[1] == each[1] for each in shown)]
+    shown_as = {one[1]: one[2] for one in shown}
+    if found is None or found[1] not in shown_as:
+        both = [one[0] for one in written if one[1] in shown_as]
         raise UnknownName("key", key, nearest=get_close_matches(key, both), where=f"that {resource} has and is sent")
     if found[2] not in {"str", "int"}:
         raise RequestRefused(f"{key} is no key: it takes {found[2]}, and keys are text or whole numbers.")
+    if shown_as[found[1]] != found[2]:  # no record would ever be found by it, and each run would create one more
+        raise RequestRefused(
+            f"{key} is no key: it takes {found[2]}, and records show {shown_as[found[1]]}. Nothing was sent."
+        )
     by_path = {one[1]: one[0] for one in shown}
     filters = {each["json"]: each["name"] for each in facts.get("parameters", ()) if each["kind"] == "text"}
     return Target(
         resource=resource,
         key=found[1],
         key_name=by_path[found[1]],
+        key_is_number=found[2] == "int",
         path_name=by_path[path_field],
         model=getattr(import_module(f"vismanet_async._api.models.{registry()['models'][body]['home']}"), body),
         create_id=methods["create"]["id"],
