@@ -59,6 +59,8 @@ def test_the_queues_event_has_two_names() -> None:
         ("https://api.finance.visma.net/v1/customer/10000", "customer", "10000"),
         ("https://evil.example/API/controller/api/v1/CustomerInvoice/100001/", "customer_invoice", "100001"),
         ("/v1/supplier/a%20b?x=1#y", "supplier", "a b"),
+        ("/v1/customer/b64(Oi8_)", "customer", ":/?"),
+        ("/v1/customer/%C5S", "customer", "ÅS"),  # Latin-1, as old servers encode it
         ("/v1/salesorder/000001", "sales_order_service", "000001"),
         ("https://x.example/v1/nowhere/1", None, "1"),
         ("10000", None, None),

@@ -17,7 +17,7 @@ from vismanet_async.errors import RequestRefused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Id", "fill", "ids_in"]
+__all__ = ["Id", "fill", "id_in", "ids_in"]
 
 Id = str | int | UUID
 
@@ -88,12 +88,30 @@ def ids_in(location: str, template: str) -> tuple[str, ...]:
         path = urlsplit(header_text(location)).path
     except ValueError:  # brackets that hold no address; the record was made all the same
         return ()
-    parts = [_unquoted(part) for part in path.split("/") if part]
+    parts = [part for part in path.split("/") if part]
+    there = [_unquoted(part).lower() for part in parts]
     fixed = [part.lower() for part in template.split("/")[2:]]  # without the version
     for start in range(len(parts) - len(fixed)):
-        if all(one.startswith("{") or one == parts[start + i].lower() for i, one in enumerate(fixed)):
-            return tuple(_decoded(part) for part in parts[start + len(fixed) :])
-    return tuple(_decoded(part) for part in parts[-1:])
+        if all(one.startswith("{") or one == there[start + i] for i, one in enumerate(fixed)):
+            return tuple(map(id_in, parts[start + len(fixed) :]))
+    return tuple(map(id_in, parts[-1:]))
+
+
+def id_in(part: str) -> str:
+    """Return the id that a part of a path is.
+
+    Examples:
+        >>> id_in("10%20%C3%A5"), id_in("b64(Oi8_)")
+        ('10 å', ':/?')
+    """
+    text = _unquoted(part)
+    match = _B64.fullmatch(text)
+    if match is None:
+        return text
+    try:
+        return urlsafe_b64decode(match[1] + "=" * (-len(match[1]) % 4)).decode()
+    except (Error, UnicodeDecodeError):
+        return text
 
 
 def _unquoted(part: str) -> str:
@@ -102,13 +120,3 @@ def _unquoted(part: str) -> str:
         return raw.decode()
     except UnicodeDecodeError:  # old servers percent-encode Latin-1
         return raw.decode("latin-1")
-
-
-def _decoded(part: str) -> str:
-    match = _B64.fullmatch(part)
-    if match is None:
-        return part
-    try:
-        return urlsafe_b64decode(match[1] + "=" * (-len(match[1]) % 4)).decode()
-    except (Error, UnicodeDecodeError):
-        return part

@@ -15,12 +15,13 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import attrs
 import msgspec
 
 from vismanet_async._api import registry as registries
+from vismanet_async._api.paths import id_in
 from vismanet_async.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def _collections() -> dict[str, str]:
 def _record_in(uri: str) -> tuple[str, str | None]:
     """Return the collection and the key that a URI ends in; the URI itself is never used."""
     try:
-        parts = [unquote(part) for part in urlsplit(uri).path.split("/") if part]
+        parts = [id_in(part) for part in urlsplit(uri).path.split("/") if part]
     except ValueError:
         return "", None
     return (parts[-2].casefold(), parts[-1]) if len(parts) > 1 else ("", None)
