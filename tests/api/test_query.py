@@ -206,6 +206,9 @@ def test_ids_that_would_name_something_else_are_refused(value: Any) -> None:
         ("/v1/customer/\u00c5S", "/v1/customer", ("ÅS",)),
         ("/v1/customer/%C3%85S", "/v1/customer", ("ÅS",)),
         ("", "/v1/customer", ()),
+        ("/v1/customer", "/v1/customer", ()),
+        ("https://h/api/v1/Customer/?x=1", "/v1/customer", ()),
+        ("/v1/warehouse/1/location/", "/v1/warehouse/{warehouseID}/location", ()),
     ],
 )
 def test_ids_out_of_locations(location: str, template: str, expected: tuple[str, ...]) -> None:

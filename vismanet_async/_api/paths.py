@@ -91,7 +91,7 @@ def ids_in(location: str, template: str) -> tuple[str, ...]:
     parts = [part for part in path.split("/") if part]
     there = [_unquoted(part).lower() for part in parts]
     fixed = [part.lower() for part in template.split("/")[2:]]  # without the version
-    for start in range(len(parts) - len(fixed)):
+    for start in range(len(parts) - len(fixed) + 1):
         if all(one.startswith("{") or one == there[start + i] for i, one in enumerate(fixed)):
             return tuple(map(id_in, parts[start + len(fixed) :]))
     return tuple(map(id_in, parts[-1:]))
