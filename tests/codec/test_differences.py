@@ -70,6 +70,22 @@ def test_fields(body: dict[str, Any], told: list[str]) -> None:
     assert differences(RECORD, body, CustomerUpdate) == told
 
 
+@pytest.mark.parametrize(
+    ("shown", "sent"),
+    [("2025-06-01", "2025-06-01T00:00:00"), ("2025-06-01T10:00:00+02:00", "2025-06-01T10:00:00")],
+)
+def test_text_that_looks_like_a_date_is_text(shown: str, sent: str) -> None:
+    told = f"{shown!r} -> {sent!r}"
+    assert differences({"name": shown}, {"name": {"value": sent}}, CustomerUpdate) == [f"name: {told}"]
+    address = {"mainAddress": {"value": {"city": {"value": sent}}}}
+    assert differences({"mainAddress": {"city": shown}}, address, CustomerUpdate) == [f"mainAddress.city: {told}"]
+    assert not differences({"documentDate": shown}, {"documentDate": {"value": sent}}, CustomerInvoiceUpdate)
+    # attributes are of any kind, and a field that the model lacks may be
+    attribute = {"attributeLines": [{"attributeId": {"value": "FROM"}, "attributeValue": {"value": sent}}]}
+    assert not differences({"attributes": [{"id": "FROM", "value": shown}]}, attribute, CustomerUpdate)
+    assert not differences({"since": shown}, {"since": {"value": sent}}, CustomerUpdate)
+
+
 def test_what_differs_is_sent_whole_and_commands_go_along() -> None:
     address = {"value": {"city": {"value": "Oslo"}, "postalCode": {"value": "0150"}}}
     body = {

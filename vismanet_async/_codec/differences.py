@@ -22,6 +22,8 @@ __all__ = ["Comparison", "Difference", "changed_meanwhile", "compare", "matching
 
 _OTHER_NAMES: Final = {"attributeLines": "attributes", "attributeId": "id", "attributeValue": "value"}
 """Where records show what bodies call otherwise."""
+_OF_ANY_KIND: Final = "attributeValue"
+"""A field of text that holds numbers and dates, too."""
 _COMMANDS: Final = "override"
 """Fields that begin so tell the API what to do; no record shows them."""
 _CREATES_ALONE: Final = "overrideNumberSeries"
@@ -69,10 +71,10 @@ class Comparison:
 def compare(record: Mapping[str, Any], body: Mapping[str, Any], model: type[Model]) -> Comparison:
     """Compare a record with a body, field by field. What the body does not name is not compared.
 
-    Numbers are compared as exact decimals, dates as moments, empty text as nothing; a reference by the number or id
-    that is sent. A line is compared with the line of its number. Without a number a line that is to be inserted is
-    there if a line of the record has all its values; each line of the record counts once, and in whatever order they
-    stand, as many as can be are found.
+    Numbers are compared as exact decimals, dates as moments, empty text as nothing; text that only looks like a date as
+    text; a reference by the number or id that is sent. A line is compared with the line of its number. Without a number
+    a line that is to be inserted is there if a line of the record has all its values; each line of the record counts
+    once, and in whatever order they stand, as many as can be are found.
 
     Args:
         record: the record's JSON, with exact numbers.
@@ -156,7 +158,8 @@ def _field(record: Mapping[str, Any], name: str, value: Any, path: str, field: F
         ]
     if isinstance(there, dict) and not isinstance(value, dict | list):
         there = next((there[key] for key in _BUSINESS_KEYS if key in there), there)
-    return [] if is_same(there, value) else [Difference(field=path, was=there, becomes=value)]
+    same = is_same(there, value, as_text=field is not None and field.is_text and name != _OF_ANY_KIND)
+    return [] if same else [Difference(field=path, was=there, becomes=value)]
 
 
 def _lines(

@@ -69,8 +69,14 @@ def find_value(record: Mapping[str, Any], name: str) -> tuple[bool, Any]:
     return False, None
 
 
-def is_same(shown: Any, sent: Any) -> bool:
-    """Return whether a record shows what was sent: numbers by value, dates as moments, empty text as nothing."""
+def is_same(shown: Any, sent: Any, *, as_text: bool = False) -> bool:
+    """Return whether a record shows what was sent: numbers by value, dates as moments, empty text as nothing.
+
+    Args:
+        shown: the value in the record.
+        sent: the value in the body.
+        as_text: the field is known to hold text, so that what looks like a date is none.
+    """
     if shown in (None, "") and sent in (None, ""):
         return True
     if isinstance(sent, bool) or isinstance(shown, bool):
@@ -78,7 +84,7 @@ def is_same(shown: Any, sent: Any) -> bool:
     if isinstance(sent, int | Decimal) and isinstance(shown, int | Decimal):
         return shown == sent
     if isinstance(sent, str) and isinstance(shown, str) and shown != sent:
-        return _same_moment(shown, sent)
+        return not as_text and _same_moment(shown, sent)
     return bool(shown == sent)
 
 
