@@ -275,11 +275,14 @@ def refuse_irregular(path: Path) -> None:
 
     Raises:
         TargetNotWritable: it is.
+        RequestRefused: the system knows no such paths.
     """
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
+    except ValueError as error:  # a NUL, or half of a surrogate pair
+        raise RequestRefused(f"{str(path)!a} is no path: {error}; nothing was sent.") from None
     if not stat.S_ISREG(mode):
         raise TargetNotWritable(
             f"{path} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')} and would be replaced; nothing was sent. "

@@ -412,6 +412,24 @@ async def test_what_is_announced_as_a_file_is_one(answer: Any, tmp_path: Path) -
     assert (await client.attachment.download("x").save(tmp_path / "a")).read_bytes() == file.content == answer.body
 
 
+@pytest.mark.parametrize(
+    ("place", "refusal"),
+    [
+        ("a\0.pdf", (RequestRefused, r"is no path: .*; nothing was sent")),
+        ("\0", (RequestRefused, r"is no path: .*; nothing was sent")),
+        ("a" * 5000, (TargetNotWritable, "cannot be written: File name too long")),
+        ("a.txt/a.pdf", (TargetNotWritable, "cannot be written: Not a directory")),
+    ],
+    ids=["nul", "nul alone", "long", "below a file"],
+)
+async def test_what_the_system_takes_for_no_path_is_refused(place: str, refusal: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("mine")
+    client = Client(reply(PDF, **NAMED))
+    with pytest.raises(refusal[0], match=refusal[1]):
+        await client.attachment.download("x").save(f"{tmp_path}/{place}")
+    assert (client.recorder.requests, names_in(tmp_path)) == ([], ["a.txt"])
+
+
 @pytest.mark.parametrize("kind", ["pipe", "link", "dangling link", "socket"])
 async def test_what_is_no_regular_file_is_not_replaced(kind: str, tmp_path: Path) -> None:
     place = tmp_path / "place"

@@ -244,17 +244,18 @@ class Download(Operation[File]):
             Where it is. It appears there whole or not at all.
 
         Raises:
+            RequestRefused: the target is no path; nothing was sent.
             TargetNotWritable: the target cannot be written; nothing is left there. It is a link, a pipe or a device,
                 which would be replaced; nothing was sent.
             UnexpectedResponse: what came is not the file, or not all of it; nothing is left there.
         """
         expect("target", target, str, Path)
         place = Path(target)
-        is_folder = await anyio.Path(place).is_dir()
-        if not is_folder:
-            await anyio.to_thread.run_sync(refuse_irregular, place)
         part: Path | None = None
         try:
+            is_folder = await anyio.Path(place).is_dir()
+            if not is_folder:
+                await anyio.to_thread.run_sync(refuse_irregular, place)
             async with self.sender.stream(self.request()) as answer:
                 headers = answer.headers
                 name = _named(headers.get("Content-Disposition"))
