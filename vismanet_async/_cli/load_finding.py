@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vismanet_async._bulk.existing import folded
 from vismanet_async._bulk.finding import matching
 from vismanet_async._codec.record_matches import find_value, is_same, unwrapped
 from vismanet_async._codec.tolerant_decoder import loads_exact
@@ -58,4 +57,9 @@ def _is(value: Any, word: str) -> bool:
     value = unwrapped(value)
     if isinstance(value, dict):  # a reference
         return any(_is(value[key], word) for key in _BUSINESS_KEYS if key in value)
-    return value is not None and (folded(value) == folded(word) or is_same(value, word))
+    return value is not None and (_plain(value) == _plain(word) or is_same(value, word))
+
+
+def _plain(value: object) -> str:
+    """Return a value as the ERP compares text: in any case, without blanks around it."""
+    return str(value).strip().casefold()
