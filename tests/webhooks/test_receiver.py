@@ -312,6 +312,21 @@ async def test_a_handler_that_failed_gets_the_event_when_it_is_sent_again(caplog
     assert (len(told.events), len(later.events)) == (2, 1), "a repeat of what was handled does nothing"
 
 
+@pytest.mark.parametrize(
+    ("more", "handled"),
+    [({}, 2), ({"notificationId": "7"}, 1), ({"stateLocation": f"https://x/v1/background/{JOB}"}, 1)],
+)
+async def test_two_changes_with_equal_bodies_are_two_unless_the_body_names_its_notification(
+    more: dict[str, str], handled: int
+) -> None:
+    made, told = WebhookReceiver(key=KEY, signature_header="X-Sig"), Told()
+    made.on("Customer Changed", told)
+    body = json.dumps({"event": "Customer Changed", "entityId": "1", **more}).encode()
+    for _ in range(2):
+        assert await handed(made, body, {"X-Sig": sign(body, key=KEY)}) == 200
+    assert told.keys == ["1"] * handled
+
+
 async def test_repeats_that_come_at_once_are_handled_once() -> None:
     made, calls = WebhookReceiver(key=KEY, signature_header="X-Sig"), 0
     begun, going_on = anyio.Event(), anyio.Event()

@@ -2,7 +2,8 @@
 
 A request counts if its signature matches (`signing`). Nothing else is trusted: headers are not signed and the body's
 shape is not public. Of background jobs only ids are read, and each leads to a poll of our own; other events go to the
-user's handlers. A repeat is answered with 200 and does nothing.
+user's handlers. A repeat is answered with 200 and does nothing, where the body names its notification or its job:
+without them a record that has changed twice may have two equal bodies.
 
 `WebhookReceiver.handle` is a handler for `aiohttp.web`, `WebhookReceiver.asgi` an ASGI application.
 """
@@ -127,7 +128,8 @@ class WebhookReceiver:
 
     Several requests may be handled at once, repeats of one body one after the other. A request is remembered only
     after its hint was stored and its handlers have returned, so that one that failed half-way is accepted when it is
-    sent again. The dispatcher keeps no order, and handlers must bear to be called again (docs/facts.md 8.5).
+    sent again; and only if its body names a notification or a job, as two changes of a record may have equal bodies
+    otherwise. The dispatcher keeps no order, and handlers must bear to be called again (docs/facts.md 8.5).
 
     Answers: 200 accepted (or a repeat), 401 wrong signature, 403 source not on the list, 405 not a POST, 413 too
     large, 500 a handler raised, 503 the hint could not be stored (of both the dispatcher sends it again).
@@ -266,16 +268,20 @@ class WebhookReceiver:
     async def _handle_body(self, body: bytes, digest: bytes, headers: Mapping[str, str]) -> int:
         at = self._clock.utc_now()
         own_id = headers.get(JOB_HEADER) or headers.get(JOB_HEADER.lower())
+        event = parse_event(body, headers=headers)
+        # a job ends once, so that hints alone need no second look
+        is_one_of_a_kind = not self._handlers or event.notification_id is not None or bool(_LOCATED.search(body))
         try:
-            if await self._seen.seen(digest, at=at):
+            if is_one_of_a_kind and await self._seen.seen(digest, at=at):
                 return 200
             if own_id is not None and not _OWN_ID.fullmatch(own_id):
                 own_id = None
             if self._hints is not None:
                 await self._hints.hint(own_id=own_id, job_ids=ids_in(body), at=at)
-            if self._handlers and not await self._call_handlers(parse_event(body, headers=headers)):
+            if self._handlers and not await self._call_handlers(event):
                 return 500
-            await self._seen.remember(digest, at=at)
+            if is_one_of_a_kind:
+                await self._seen.remember(digest, at=at)
         except OSError:
             # the store is out of reach; the dispatcher sends it again
             return 503
