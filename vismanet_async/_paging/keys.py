@@ -96,6 +96,14 @@ class PageKeys:
             self._stamps = list(map(stamp_of, self._times)) or [NO_STAMP] * len(self.names)
         return self._stamps
 
+    def latest(self) -> list[int]:
+        """Return the places of the rows with the latest modification time, in order."""
+        if self._stamps is not None:
+            newest = stamp_of(self.newest)
+            return [place for place, stamp in enumerate(self._stamps) if stamp == newest]
+        # a text that tells the same moment in another way is not worth reading all of them
+        return [place for place, text in enumerate(self._times) if text == self.newest]
+
     def newest_until(self, latest: int | None) -> str:
         """Return the latest modification time of the page that can be true; empty where there is none.
 

@@ -90,22 +90,25 @@ class SeenKeys:
         else:
             self._switch_to_digests()
             repeats = self._add_digests(keys, digest)
-        if keys.versions:
-            left_out = {repeat.offset for repeat in repeats if not repeat.newer and repeat.ordinal < first}
-            self._note_times(keys, [offset for offset in range(len(keys)) if offset not in left_out], first, digest)
+        if keys.versions and keys.newest:
+            self._note_times(keys, repeats, first, digest)
         return repeats
 
-    def _note_times(self, keys: PageKeys, offsets: Sequence[int], first: int, digest: Digest) -> None:
+    def _note_times(self, keys: PageKeys, repeats: Sequence[Repeat], first: int, digest: Digest) -> None:
         """Keep of the rows that were numbered, from `first` on, what later ones are compared with."""
-        stamps, ceiling = keys.stamps, self._ceilings[-1]
-        is_exact = self._exact_since is not None and ceiling >= self._exact_since
+        is_exact = self._exact_since is not None and self._ceilings[-1] >= self._exact_since
+        if self._exact_since is not None and not is_exact:
+            return  # whatever was changed since is stamped later than the whole page
+        left_out = {repeat.offset for repeat in repeats if not repeat.newer and repeat.ordinal < first}
+        numbered = [offset for offset in range(len(keys)) if offset not in left_out] if left_out else range(len(keys))
         if is_exact:
-            self._exact[len(self._firsts) - 1] = array("q", [stamps[offset] for offset in offsets])
-        if digest is None or ceiling == NO_STAMP or (self._exact_since is not None and not is_exact):
+            stamps = keys.stamps
+            self._exact[len(self._firsts) - 1] = array("q", [stamps[offset] for offset in numbered])
+        if digest is None:
             return
-        for ordinal, offset in enumerate(offsets, first):
-            if stamps[offset] == ceiling:
-                self._latest.append(ordinal)
+        for offset in keys.latest():
+            if offset not in left_out:
+                self._latest.append(first + bisect_left(numbered, offset))
                 self._hashes.append(hash(digest(offset)))
 
     def _number(self, keys: PageKeys, known: dict[int, int], digest: Digest) -> tuple[ParsedNumbers, list[Repeat]]:
