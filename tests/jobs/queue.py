@@ -95,6 +95,9 @@ class Queue:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
+        if behaviour == "unreadable":
+            headers = {"Content-Encoding": "zstd", "Location": f"{FOREIGN}/v1/background/{job.id}"}
+            return web.Response(status=202, body=b"(\xb5/\xfd", headers=headers)
         if behaviour == "nameless":
             return web.json_response({}, status=202)
         body = {"id": job.id, "stateLocation": f"{FOREIGN}/v1/background/{job.id}"}

@@ -20,11 +20,11 @@ from vismanet_async._api.decoders import decoder_of
 from vismanet_async._cli.exit_codes import exit_code
 from vismanet_async._jobs.background_api import Answer, job_id_in
 from vismanet_async._jobs.core import answers
-from vismanet_async._jobs.core.records import JobRecord, OperationSummary, StateDocument
+from vismanet_async._jobs.core.records import JobRecord, JobResult, OperationSummary, StateDocument
 from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.leased_jobs import LeasedJobs
 from vismanet_async._jobs.polling import Poller, PollReply
-from vismanet_async._jobs.results import kept_document, plain_json
+from vismanet_async._jobs.results import kept_document, plain_json, value_of
 from vismanet_async._jobs.store import JobIdTaken
 from vismanet_async._observer import Observer
 from vismanet_async.errors import (
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 MINE = "73ac0029-1e4f-4adc-a7eb-318cd25ba4bf"
 STATE: dict[str, Any] = {"id": MINE, "status": "Finished", "statusCode": 200, "hasResponseContent": True}
 BOM = b"\xef\xbb\xbf"
+LATIN = {"Content-Type": "application/json; charset=iso-8859-1"}
+UTF_16 = {"Content-Type": "application/json; charset=utf-16"}
+UTF_8 = {"Content-Type": "application/json; charset=utf-8"}
 
 
 def body(document: Any) -> bytes:
@@ -72,6 +75,10 @@ def pascal(document: dict[str, Any]) -> dict[str, Any]:
         body(STATE | {"statusCode": " 200 "}),
         body(STATE | {"statusCode": 200.0}),
         body(STATE | {"statusCode": "OK"}),
+        body(STATE | {"statusCode": "200 OK"}),
+        body({"value": STATE}),
+        body([STATE]),
+        body({"value": [{"value": STATE}]}),
         body({name: {"value": value} for name, value in STATE.items()}),
         body(STATE | {"status": " finished ", "hasResponseContent": "True"}),
         body({"status_code": 200, "id": MINE, "status": "FINISHED", "has_response_content": 1}),
@@ -89,7 +96,9 @@ def test_a_state_document_is_read_however_it_is_written(told: bytes) -> None:
     [
         (200, 200), (200.0, 200), ("412", 412), ("NoContent", 204), ("precondition_failed", 412), ("Bad Request", 400),
         (0, 0), (None, 0), (True, 0), ("", 0), ("two hundred", 0), (200.5, 0), (10**400, 0), (float("nan"), 0),
-        (float("inf"), 0), (-200, 0), (1000, 0), ([200], 0), ({"code": 200}, 0),
+        (float("inf"), 0), (-200, 0), (1000, 0), ([200], 0), ({"code": 200}, 0), ("200 OK", 200), (" 200.0 ", 200),
+        ("418 I'm a teapot", 418), ("1e2", 0), ("2_00", 0), ("2 00", 0), ("20\u0660", 0), ("200 1", 0), ("200OK", 0),
+        ("inf", 0), ("600", 0), ("200.5", 0), ("-200", 0), ("200\nOK", 0),
     ],
 )  # fmt: skip
 def test_status_codes(value: object, code: int) -> None:
@@ -122,6 +131,12 @@ def test_times_that_are_none(told: Any) -> None:
         Answer(status=202, body=body({"stateLocation": f"https://x.example/v1/background/{MINE}/content"})),
         Answer(status=202, body=b"<html>", headers={"Location": f"https://x.example/API/v1/Background/{MINE}/"}),
         Answer(status=202, body=json.dumps({"id": MINE}).encode("utf-16")),
+        Answer(status=202, body='{"reference": "Å", "id": "%s"}'.replace("%s", MINE).encode("latin-1"), headers=LATIN),
+        Answer(status=202, body=body({"value": {"id": MINE}})),
+        Answer(status=202, body=body([{"id": MINE}])),
+        Answer(status=202, body=body(MINE)),
+        Answer(status=202, body=body("Accepted"), headers={"Location": f"/v1/background/{MINE}"}),
+        Answer(status=202, body=b"(\xb5/\xfd", headers={"Location": f"/v1/background/{MINE}"}),
     ],
 )
 def test_the_id_of_a_202_is_found_however_it_is_written(answer: Answer) -> None:
@@ -131,6 +146,11 @@ def test_the_id_of_a_202_is_found_however_it_is_written(answer: Answer) -> None:
 @pytest.mark.parametrize("told", [b"", b"[]", b"{}", body({"id": True}), body({"id": "../../v1/customer"}), b"\xff"])
 def test_what_holds_no_id_gives_none(told: bytes) -> None:
     assert job_id_in(Answer(status=202, body=told)) is None
+
+
+@pytest.mark.parametrize("told", ["Accepted", 7, MINE[:-1], [{"id": MINE}, {"id": MINE}], {"value": "Queued"}])
+def test_a_word_is_no_id_and_two_are_none(told: Any) -> None:
+    assert job_id_in(Answer(status=202, body=body(told))) is None
 
 
 def test_a_run_time_longer_than_jobs_are_kept_teaches_nothing() -> None:
@@ -332,6 +352,160 @@ async def test_an_answer_outside_the_queue_is_judged_as_well(
         assert record.state is (State.UNCERTAIN if ends is JobUncertain else State.FAILED)
 
 
+# -- character sets ----------------------------------------------------------------------------------------------------
+
+TEXT = '{"number": "10000", "name": "Skärgård AS"}'
+PLAIN, MARKED, BARE_16 = "application/json", TEXT.encode("utf-16"), TEXT.encode("utf-16-le")
+OLD, OLD_16, NEW = LATIN["Content-Type"], UTF_16["Content-Type"], UTF_8["Content-Type"]
+
+
+@pytest.mark.parametrize(
+    ("told", "types"),
+    [
+        (TEXT.encode("latin-1"), (OLD, None)),
+        (TEXT.encode("latin-1"), (None, OLD)),
+        (TEXT.encode("latin-1"), (NEW, OLD)),
+        (TEXT.encode("latin-1"), (OLD, OLD_16)),
+        (TEXT.encode("latin-1"), (OLD_16, OLD)),
+        (TEXT.encode(), (NEW, OLD)),
+        (TEXT.encode(), (PLAIN, OLD_16)),
+        (TEXT.encode(), (OLD_16, None)),
+        (MARKED, (None, None)),
+        (MARKED, (NEW, OLD)),
+        (BARE_16, (OLD_16, None)),
+        (BARE_16, (PLAIN, OLD_16)),
+        (BARE_16, (OLD, OLD_16)),
+        (BOM + TEXT.encode(), (OLD, None)),
+    ],
+)
+def test_json_is_had_in_utf8_whoever_declares_what_it_is(told: bytes, types: tuple[str | None, ...]) -> None:
+    assert (answers.in_utf8(told, *types) or b"").decode() == TEXT
+
+
+@pytest.mark.parametrize("told", [b"", b"%PDF \xe5", "å".encode("latin-1"), "å,b".encode("utf-16"), b"\xff\xfe\xff"])
+@pytest.mark.parametrize("kind", [None, PLAIN, NEW, OLD, OLD_16, "text/csv; charset=windows-1252", "x; charset=hex"])
+def test_what_is_not_json_stays_as_it_came(told: bytes, kind: str | None) -> None:
+    assert answers.in_utf8(told, kind, kind) is None
+
+
+def declared(answer: Answer, charset: str) -> Answer:
+    told = answer.body.decode().encode(charset)
+    return attrs.evolve(answer, body=told, headers={"Content-Type": f"application/json; charset={charset}"})
+
+
+def words(document: Any) -> Answer:
+    return ok(json.dumps(document, ensure_ascii=False).encode())
+
+
+SPOKEN = [
+    (release, {"actionResult": "Done", "errorInfo": "Å"}, 200, State.SUCCEEDED, None),
+    (release, {"actionResult": "Failed", "errorInfo": "Å"}, 200, State.FAILED, ActionFailed),
+    (by_hand, {"actionResult": "Failed", "errorInfo": "Å"}, 200, State.FAILED, ActionFailed),
+    (read, {"number": "10000", "name": "Å"}, 200, State.SUCCEEDED, None),
+    (read, {"message": "Å finns inte"}, 404, State.FAILED, NotFound),
+]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16"])
+@pytest.mark.parametrize("spoken", SPOKEN)
+async def test_a_job_obeys_the_character_set_of_its_answers(
+    store: JobStore, spoken: tuple[Any, ...], charset: str
+) -> None:
+    make, told, code, ends, error = spoken
+    # what the executed request was answered with is not what the queue answers with
+    headers = {"content-type": "application/json; charset=utf-32", "ETag": '"1"'}
+    state = words(STATE | {"statusCode": code, "reference": "Å", "responseHeaders": headers})
+    script = Scripted(states=[declared(state, charset)], contents=[declared(words(told), charset)])
+    async with following(script, store) as bench:
+        job = await bench.manager.submit(make(bench))
+        raised: VismaNetError | None = None
+        value: Any = None
+        try:
+            with anyio.fail_after(60):
+                value = await job
+        except VismaNetError as failure:
+            raised = failure
+        assert (await job.status()).state is ends, raised
+        assert script.asked == ["state", "content"]
+        assert (raised is None) == (error is None)
+        assert error is None or isinstance(raised, error)
+        assert "Å" in (repr(value) if raised is None else str(raised))
+        kept = await store.result(job.id)
+        assert kept is not None
+        assert kept.content == words(told).body
+        assert json.loads((kept.state_document or b"").decode())["reference"] == "Å"
+        assert kept.headers == (("content-type", "application/json"), ("ETag", '"1"'))
+        assert type(await (await bench.manager.get(job.id)).error()) is type(raised)
+
+
+@pytest.mark.parametrize("database", ["memory"], indirect=True)
+async def test_an_error_in_plain_text_is_told_in_its_own_words(store: JobStore) -> None:
+    headers = {"Content-Type": "text/plain; charset=iso-8859-1"}
+    content = Answer(status=200, body="Å finns inte".encode("latin-1"), headers=headers)
+    async with following(Scripted(states=[ok(STATE | {"statusCode": 404})], contents=[content]), store) as bench:
+        with pytest.raises(NotFound, match="Å finns inte"):
+            await (await bench.manager.submit(read(bench)))
+
+
+@pytest.mark.parametrize("database", ["memory"], indirect=True)
+async def test_an_answer_outside_the_queue_obeys_its_character_set(store: JobStore) -> None:
+    told = {"actionResult": "Failed", "errorInfo": "Å"}
+    async with following(Scripted(accepted=declared(words(told), "utf-16")), store) as bench:
+        with pytest.raises(ActionFailed, match="Å"):
+            _ = await bench.manager.submit(release(bench))
+        [record] = await bench.manager.list()
+        assert record.state is State.FAILED
+        kept = await store.result(record.id)
+        assert kept is not None
+        assert kept.content == words(told).body
+
+
+@pytest.mark.parametrize("database", ["memory"], indirect=True)
+async def test_a_list_obeys_the_character_set_of_its_pages(store: JobStore) -> None:
+    told = {"internalId": 1, "number": "10000", "name": "Å", "metadata": {"totalCount": 1, "maxPageSize": 1000}}
+    page = words([told])
+    async with following(Scripted(contents=[declared(page, "iso-8859-1")]), store) as bench:
+        with anyio.fail_after(60):
+            [row] = await (await bench.manager.submit(bench.visma.customer.list()))
+        assert row.name == "Å"
+
+
+@pytest.mark.parametrize("database", ["memory"], indirect=True)
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize(
+    "file",
+    [
+        declared(words({"name": "Å"}), "iso-8859-1"),
+        declared(words({"name": "Å"}), "utf-16"),
+        Answer(status=200, body=MARKED),
+        Answer(status=200, body=BOM + TEXT.encode(), headers=LATIN),
+        Answer(status=200, body=b"%PDF-1.7 \xe5\x00\xff", headers=LATIN),
+        Answer(status=200, body="å;b".encode("latin-1"), headers={"Content-Type": "text/csv; charset=iso-8859-1"}),
+    ],
+)
+async def test_a_file_stays_byte_for_byte_whatever_it_is_said_to_be(
+    store: JobStore, file: Answer, at_once: bool
+) -> None:
+    script = Scripted(accepted=file) if at_once else Scripted(contents=[file])
+    async with following(script, store) as bench:
+        job = await bench.manager.submit(bench.visma.attachment.download("1"))
+        with anyio.fail_after(60):
+            assert (await job).content == file.body
+        kept = await job.raw()
+        assert kept is not None
+        assert kept.content == file.body
+
+
+@pytest.mark.parametrize("told", [TEXT.encode("latin-1"), BOM + TEXT.encode(), MARKED])
+def test_what_earlier_versions_stored_is_read_by_the_headers_that_they_stored(told: bytes) -> None:
+    note = OperationSummary(id="x", method="GET", path="/v1/customer/1")
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    record = JobRecord(id="a", company="c", operation=note, created_at=now, state=State.SUCCEEDED)
+    result = JobResult(status_code=200, content=told, headers=(("content-type", OLD),), read_at=now)
+    assert value_of(record, result, decode=plain_json) == json.loads(TEXT)
+
+
 # -- what is not there yet ---------------------------------------------------------------------------------------------
 
 UNKNOWN = Answer(status=404)
@@ -434,7 +608,15 @@ MAINTENANCE = ok({"statusCode": 503, "message": "Service unavailable"})
 BLANK = ok(b" ")
 
 
-AGAIN = [*((make, told) for make in (release, read) for told in (HTML, MAINTENANCE, BLANK)), (by_hand, HTML)]
+def read_by_hand(bench: Bench) -> Any:
+    return bench.visma.request("GET", "/v1/supplierInvoice/300004")
+
+
+AGAIN = [
+    *((make, told) for make in (release, read) for told in (HTML, MAINTENANCE, BLANK)),
+    (by_hand, HTML),
+    (read_by_hand, declared(ok(b"null"), "utf-16")),
+]
 
 
 @pytest.mark.parametrize("database", ["memory"], indirect=True)

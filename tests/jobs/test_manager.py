@@ -208,6 +208,13 @@ async def test_nobody_there_means_never_sent(store: JobStore, clock: VirtualCloc
             await (await bench.manager.get(record.id))
 
 
+async def test_a_job_whose_202_cannot_be_read_is_known_by_its_location(bench: Bench, queue: Queue) -> None:
+    queue.lose_next = ["unreadable"]
+    job = await bench.manager.submit(bench.release("/v1/ok/1/action/release"))
+    assert (await job)["actionResult"] == "Done"
+    assert len(queue.ledger) == 1
+
+
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize("behaviour", ["lost", "nameless"])
 async def test_a_lost_answer_is_never_sent_again_and_found_by_its_webhook(

@@ -60,6 +60,7 @@ __all__ = ["Transport"]
 _ERROR_BODY_SECONDS: Final = 10.0
 """How long to wait for the body of an error; its status is known by then."""
 _SUCCESS: Final = range(200, 300)
+_ACCEPTED: Final = 202
 _OVERLOAD: Final = frozenset({Fault.RATE_LIMITED, Fault.UNAVAILABLE, Fault.NO_RESPONSE})
 _log = logging.getLogger("vismanet_async.http")
 
@@ -211,7 +212,9 @@ class Transport:
                 if raw.status not in _SUCCESS:
                     body = await self._error_body(attempt)
                     return api_error(call, attempt, raw, body, now=self._clock.monotonic())
-                if whole:
+                if whole and _is_queued(call.request, raw):
+                    attempt.body = await http.read_error()  # the job is there and has its id, whatever the body is
+                elif whole:
                     buffer = call.request.buffer
                     attempt.body = await (http.read() if buffer is None else http.read_into(buffer))
                 return None
@@ -332,6 +335,12 @@ class Transport:
         now = self._clock.monotonic()
         # the shared pause is waited out at the quota gate; here it only decides whether a retry can be in time
         return delay if now + max(delay, call.service.quota.wait_seconds(now)) < call.deadline_at else None
+
+
+def _is_queued(request: Request, raw: aiohttp.ClientResponse) -> bool:
+    """Return whether an answer's headers alone name the background job that the request became."""
+    location = raw.headers.get("Location", "")
+    return request.background and raw.status == _ACCEPTED and "/background/" in location.casefold()
 
 
 def _call_info(request: Request, base: URL, *, company: str | None) -> CallInfo:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import attrs
 
 from vismanet_async._http.message import Request, no_headers
-from vismanet_async._jobs.core.answers import job_id
+from vismanet_async._jobs.core.answers import in_utf8, job_id
 from vismanet_async.errors import ApiError, RateLimited
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ class Answer:
     body: bytes = attrs.field(default=b"", repr=False)
     asked: int = 1
     """How often the request was sent; a renewed token repeats it."""
+
+    @property
+    def text(self) -> bytes:
+        """The body, JSON in UTF-8 whatever character set it came in."""
+        return in_utf8(self.body, self.headers.get("Content-Type")) or self.body
 
 
 class Submitter(Protocol):
@@ -128,4 +133,4 @@ def job_id_in(answer: Answer) -> str | None:
         >>> job_id_in(Answer(status=202, body=b'{"stateLocation": "https://example.org/v1/background/7?x=1"}'))
         '7'
     """
-    return job_id(answer.body, answer.headers)
+    return job_id(answer.text, answer.headers)

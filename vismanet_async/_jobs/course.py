@@ -17,7 +17,7 @@ from vismanet_async._jobs.background_api import job_id_in
 from vismanet_async._jobs.core.events import Accepted, Answered, Lost, NeverSent
 from vismanet_async._jobs.core.records import JobResult
 from vismanet_async._jobs.core.states import FINAL, State
-from vismanet_async._jobs.results import error_of, judge, kept_headers
+from vismanet_async._jobs.results import error_of, in_utf8, judge, kept_headers
 from vismanet_async._jobs.store import LeaseLost
 from vismanet_async.errors import (
     DeadlineExceeded,
@@ -89,7 +89,8 @@ class Course:
             self._ending = lost if job_id is None else Accepted(at=at, job_id=job_id, server_at=server_at)
             return
         kept = kept_headers(answer.headers.items())
-        self.result = JobResult(status_code=answer.status, content=answer.body, headers=kept, read_at=at)
+        result = JobResult(status_code=answer.status, content=answer.body, headers=kept, read_at=at)
+        self.result = in_utf8(result, content_type=answer.headers.get("Content-Type"), decode=decode)
         if answer.status in _SUCCESS:
             judgement = judge(self.record, self.result, decode=decode)
             self._ending = Answered(at=at, status_code=answer.status, judgement=judgement)

@@ -122,7 +122,10 @@ class Job(DeferredCall[T]):
         return error_of(record, await self._manager.result_of(record), decode=self._decode)
 
     async def raw(self) -> JobResult | None:
-        """Return the server's answer as received: state document, content and headers; None before the end."""
+        """Return the server's answer: state document, content and headers; None before the end.
+
+        As received, but for JSON in another character set than UTF-8, which is kept in UTF-8.
+        """
         return await self._manager.kept_result(self.id)
 
     async def forget(self) -> None:

@@ -21,7 +21,7 @@ from vismanet_async._jobs.core.events import ContentRead, DeadlinePassed, Found,
 from vismanet_async._jobs.core.records import JobRecord, JobResult, Judgement, StateDocument
 from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.core.transitions import TransitionError, advance, age_at
-from vismanet_async._jobs.results import is_answer, judge, kept_document, kept_headers
+from vismanet_async._jobs.results import in_utf8, is_answer, judge, kept_document, kept_headers
 from vismanet_async._jobs.store import JobIdTaken, LeaseLost, StoreNotUsable
 from vismanet_async.errors import RateLimited, VismaNetError
 
@@ -86,7 +86,7 @@ class PollReply:
             problem = read_problem(self.answer.headers, self.answer.body)
             return unreadable(reason=f"its state was answered with {self.answer.status} {problem.detail}")
         try:
-            document = StateDocument.read(self.answer.body)
+            document = StateDocument.read(self.answer.text)
         except (ValueError, RecursionError):
             return unreadable(reason="its state was answered with something else than a state document")
         return Polled(at=self.at, server_at=self.server_at, document=document)
@@ -95,7 +95,7 @@ class PollReply:
         """Return what is stored of the executed request, by the state document that came with this."""
         return JobResult(
             status_code=document.status_code,
-            state_document=None if self.answer is None else kept_document(self.answer.body),
+            state_document=None if self.answer is None else kept_document(self.answer.text),
             headers=kept_headers(document.response_headers),
             read_at=self.at,
         )
@@ -106,8 +106,10 @@ class PollReply:
         """Return the result with a job's content, None if this shows none; and whether asking again is of no use."""
         if self.answer is None or self.answer.status not in _READ:
             return None, self.status in _GONE and not self.is_young_404(record)
+        content_type = self.answer.headers.get("Content-Type")
         result = attrs.evolve(kept, content=self.answer.body, read_at=self.at)
-        final = self.answer.status != _OK or is_answer(record, result, headers=self.answer.headers, decode=decode)
+        result = in_utf8(result, content_type=content_type, decode=decode)
+        final = self.answer.status != _OK or is_answer(record, result, content_type=content_type, decode=decode)
         return result if final or self.answer.body.strip() else None, final
 
     def is_young_404(self, record: JobRecord) -> bool:

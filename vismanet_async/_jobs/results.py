@@ -5,10 +5,12 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from vismanet_async._http.answer import read_answer
+from vismanet_async._api.files import File
+from vismanet_async._http.answer import json_text, read_answer
 from vismanet_async._http.error_body import KEPT_HEADERS, read_problem
 from vismanet_async._http.message import Response
 from vismanet_async._jobs.core import answers
@@ -28,11 +30,21 @@ from vismanet_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from vismanet_async._jobs.core.records import JobRecord, JobResult
 
-__all__ = ["decoder_for", "error_of", "is_answer", "judge", "kept_document", "kept_headers", "plain_json", "value_of"]
+__all__ = [
+    "decoder_for",
+    "error_of",
+    "in_utf8",
+    "is_answer",
+    "judge",
+    "kept_document",
+    "kept_headers",
+    "plain_json",
+    "value_of",
+]
 
 _NOT_KEPT: Final = frozenset({"set-cookie", "authorization"})
 """Response headers that are not stored."""
@@ -133,8 +145,36 @@ def judge(
     return Judgement(state=State.SUCCEEDED)
 
 
+def in_utf8(result: JobResult, *, content_type: str | None, decode: Callable[[Response], Any]) -> JobResult:
+    """Return a result whose content, if JSON or an error's text, is in UTF-8; a file stays byte for byte.
+
+    Whoever reads the content later has the executed request's headers alone: not those that it came with.
+
+    Args:
+        result: with its content as received, and the headers of the executed request.
+        content_type: that of the answer which brought the content.
+        decode: the operation's decoder.
+    """
+    types = (content_type, CIMultiDict(result.headers).get("Content-Type"))
+    text = answers.in_utf8(result.content or b"", *types, any_text=result.status_code >= _ERRORS_FROM)
+    if text is None or _is_file(result, decode):
+        return result
+    headers = tuple(
+        (name, value.partition(";")[0] if name.strip().lower() == "content-type" else value)
+        for name, value in result.headers
+    )
+    return attrs.evolve(result, content=text, headers=headers)
+
+
+def _is_file(result: JobResult, decode: Callable[[Response], Any]) -> bool:
+    try:
+        return isinstance(decode(_response(result)), File)
+    except Exception:  # noqa: BLE001 - a decoder's own fault: it is told when the job is judged
+        return False
+
+
 def is_answer(
-    record: JobRecord, result: JobResult, *, headers: Mapping[str, str], decode: Callable[[Response], Any]
+    record: JobRecord, result: JobResult, *, content_type: str | None, decode: Callable[[Response], Any]
 ) -> bool:
     """Return whether a content is one that the API gave, and not the page or error document of a gateway.
 
@@ -143,7 +183,8 @@ def is_answer(
     """
     if record.verdict != "succeeded":
         return True  # the executed request's own error may look like anything
-    answer = read_answer(headers, result.content or b"")
+    # in UTF-8 by now, whatever came
+    answer = read_answer({"Content-Type": (content_type or "").partition(";")[0]}, result.content or b"")
     if answer.shape == "blank":
         hangs_on_it = record.operation.method == "GET" or _acts(record)
         return not (hangs_on_it and record.status_code != _NO_CONTENT and _announced(result))
@@ -178,10 +219,11 @@ def decoder_for(
 
 def plain_json(response: Response) -> Any:
     """Decode an answer of an operation that is not known here: JSON with exact numbers, or None without a body."""
-    if not response.body.strip():
+    text = json_text(response.headers, response.body)
+    if not text:
         return None
     try:
-        return _DECODER.decode(response.body)
+        return _DECODER.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
         raise UnexpectedResponse(f"the job's content is not JSON: {error}.") from None
 

@@ -121,9 +121,10 @@ class JobResult:
 
     status_code: int
     state_document: bytes | None = attrs.field(default=None, repr=False)
-    """None when the request was answered at once, outside the queue."""
+    """JSON in UTF-8; None when the request was answered at once, outside the queue."""
     content: bytes | None = attrs.field(default=None, repr=False)
-    """The executed request's response body; None when there is none, or it was gone."""
+    """The executed request's response body; None when there is none, or it was gone. JSON is in UTF-8, whatever it came
+    in; a file is kept byte for byte."""
     headers: tuple[tuple[str, str], ...] = ()
     """The executed request's response headers (`responseHeaders`)."""
     read_at: datetime
