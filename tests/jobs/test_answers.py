@@ -533,9 +533,22 @@ class StillClock:
         raise AssertionError(f"nobody waits here, for {seconds} s and {action}")
 
 
-async def followed(store: JobStore, script: Scripted) -> tuple[JobRecord, list[tuple[str, float]]]:
+@attrs.define
+class RunningClock(StillClock):
+    """One that moves on a little whenever it is looked at, as any real one does."""
+
+    looks: int = 0
+
+    def utc_now(self) -> datetime:
+        self.looks += 1
+        return super().utc_now() + timedelta(microseconds=self.looks)
+
+
+async def followed(
+    store: JobStore, script: Scripted, *, clock: StillClock | None = None
+) -> tuple[JobRecord, list[tuple[str, float]]]:
     """Follow a submitted job to its end, with no time between what the schedule plans; tell what was asked when."""
-    clock = StillClock()
+    clock = clock or StillClock()
     arguments: dict[str, Any] = {"rules": None, "lease_seconds": 60.0, "observer": Observer()}
     held = LeasedJobs(company="c", store=store, clock=clock, **arguments)
     poller = Poller(held, script, random=lambda: 0.0, decoder_of=lambda _: plain_json)
@@ -562,11 +575,12 @@ async def followed(store: JobStore, script: Scripted) -> tuple[JobRecord, list[t
 
 @pytest.mark.parametrize("database", ["memory"], indirect=True)
 @pytest.mark.parametrize("times", [1, 2])
-async def test_a_young_404_is_asked_again(store: JobStore, times: int) -> None:
+@pytest.mark.parametrize("clock", [StillClock, RunningClock])
+async def test_a_young_404_is_asked_again(store: JobStore, times: int, clock: type[StillClock]) -> None:
     script = Scripted(
         states=[*[UNKNOWN] * times, FINISHED], contents=[*[UNKNOWN] * times, ok({"actionResult": "Done"})]
     )
-    record, asked = await followed(store, script)
+    record, asked = await followed(store, script, clock=clock())
     assert record.state is State.SUCCEEDED
     for kind in ("state", "content"):
         when = [at for each, at in asked if each == kind]

@@ -242,8 +242,8 @@ class Poller:
         leased = self._jobs.get(own_id)
         if leased is None:
             return
-        record = self._mark_polled(leased.record, "content_asked" if leased.record.content_due else "state_asked", 1)
         reply = self._reply()
+        record = _polled(leased.record, "content_asked" if leased.record.content_due else "state_asked", at=reply.at)
         if record.job_id is not None:
             record = advance(record, Unreadable(at=reply.at, server_at=reply.server_at, reason=reason))
         leased = await self._jobs.save(leased, record)
@@ -267,7 +267,7 @@ class Poller:
         leased = await self._mark_polling(leased)
         reply = await self._answered(self._submitter.state(leased.record.job_id or ""))
         event: Event = reply.state()
-        record = self._mark_polled(leased.record, "state_asked", reply.times)
+        record = _polled(leased.record, "state_asked", at=reply.at, times=reply.times)
         if reply.is_young_404(record):
             reason = "the server does not know the job (404) yet, or any more"
             event = Unreadable(at=event.at, server_at=event.server_at, reason=reason)
@@ -304,7 +304,7 @@ class Poller:
     async def _ask_content(self, leased: Leased) -> None:
         leased = await self._mark_polling(leased)
         reply = await self._answered(self._submitter.content(leased.record.job_id or ""))
-        record = self._mark_polled(leased.record, "content_asked", reply.times)
+        record = _polled(leased.record, "content_asked", at=reply.at, times=reply.times)
         kept = await self._jobs.store.result(record.id)
         kept = kept or JobResult(status_code=record.status_code or 0, read_at=reply.at)
         result, final = reply.content(record, kept, decode=self._decoder_of(record))
@@ -338,7 +338,7 @@ class Poller:
         job_id = leased.record.candidates[0]
         leased = await self._mark_polling(leased)
         reply = await self._answered(self._submitter.state(job_id))
-        record = self._mark_polled(leased.record, "state_asked", reply.times)
+        record = _polled(leased.record, "state_asked", at=reply.at, times=reply.times)
         is_own = reply.is_of(record, job_id)
         if is_own:
             found = advance(record, Found(at=reply.at, job_id=job_id))
@@ -369,15 +369,9 @@ class Poller:
         """Store that a request is about to be sent, so that a restart cannot forget it."""
         record, now = leased.record, self._jobs.clock.utc_now()
         if record.unanswered:
-            record = self._mark_polled(record, "content_asked" if record.content_due else "state_asked", 1)
+            record = _polled(record, "content_asked" if record.content_due else "state_asked", at=now)
         polls = record.polls + (not record.content_due)
         return await self._jobs.save(leased, attrs.evolve(record, asked_at=now, unanswered=True, polls=polls))
-
-    def _mark_polled(self, record: JobRecord, name: Literal["state_asked", "content_asked"], times: int) -> JobRecord:
-        asked = (*getattr(record, name), *[self._jobs.clock.utc_now()] * times)[-_KEPT_STAMPS:]
-        if name == "state_asked":
-            return attrs.evolve(record, unanswered=False, state_asked=asked)
-        return attrs.evolve(record, unanswered=False, content_asked=asked)
 
     async def _answered(self, asking: Awaitable[Answer]) -> PollReply:
         try:
@@ -417,3 +411,13 @@ class Poller:
             times=reply.times,
             at_least_seconds=wait,
         )
+
+
+def _polled(
+    record: JobRecord, name: Literal["state_asked", "content_asked"], *, at: datetime, times: int = 1
+) -> JobRecord:
+    """Return the record with an answer's own time as that of the poll: a later one would make the answer the older."""
+    asked = (*getattr(record, name), *[at] * times)[-_KEPT_STAMPS:]
+    if name == "state_asked":
+        return attrs.evolve(record, unanswered=False, state_asked=asked)
+    return attrs.evolve(record, unanswered=False, content_asked=asked)
