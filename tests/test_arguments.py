@@ -14,6 +14,7 @@ import attrs
 import pytest
 
 from tests.support.clock import VirtualClock
+from tests.support.hang import HANG_SECONDS
 from vismanet_async import (
     AuthorizationCode,
     ClientCredentials,
@@ -215,7 +216,7 @@ async def error_of(call: Callable[..., Any], name: str, value: Any) -> Exception
     try:
         given = call(**{name: value})
         if inspect.iscoroutine(given):
-            await asyncio.wait_for(given, 30)
+            await asyncio.wait_for(given, HANG_SECONDS)
         elif hasattr(given, "close"):
             given.close()
     except Exception as error:  # noqa: BLE001 - which kinds may come is what is tested

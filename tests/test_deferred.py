@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from tests.support.hang import HANG_SECONDS
 from vismanet_async import ClientCredentials, VismaNet
 from vismanet_async._deferred import DeferredCall
 from vismanet_async.simulator import Simulator
@@ -74,7 +75,7 @@ WAYS: dict[str, Callable[[Any], Coroutine[Any, Any, Any]]] = {
     "await": as_it_is,
     "gather": lambda call: first_of(asyncio.gather(call)),
     "as_completed": lambda call: as_it_is(next(iter(asyncio.as_completed([call])))),
-    "wait_for": lambda call: asyncio.wait_for(call, 30),
+    "wait_for": lambda call: asyncio.wait_for(call, HANG_SECONDS),
     "shield": lambda call: as_it_is(asyncio.shield(call)),
     "ensure_future": lambda call: as_it_is(asyncio.ensure_future(call)),
     "create_task": lambda call: as_it_is(asyncio.create_task(call)),

@@ -20,6 +20,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from tests.cli.conftest import Shell
+from tests.support.hang import HANG_SECONDS
 from vismanet_async._cli import exit_codes, main
 from vismanet_async._cli.streams import Output, OutputFailed
 from vismanet_async._export.target.manifest import validate
@@ -345,7 +346,7 @@ def in_a_shell(shell: Shell, command: str, **env: str) -> subprocess.CompletedPr
     """Run a command line of `sh`, in which `$V` is the program."""
     environment = {**shell.environment(), "V": f"{sys.executable} -m vismanet_async", **env}
     return subprocess.run(
-        ["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=60, check=False
+        ["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=HANG_SECONDS, check=False
     )
 
 
@@ -402,7 +403,7 @@ def test_a_polite_kill_ends_what_was_started_in_the_background(command: str, she
             assert _does_without(process.pid, signal.SIGINT)
             process.send_signal(signal.SIGINT)
             process.terminate()
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=HANG_SECONDS)
     finally:
         shell.simulator.latency = 0.0
         process.kill()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import attrs
 
+from tests.support.hang import HANG_SECONDS
 from vismanet_async._jobs.background_api import Answer
 from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.store import StoreNotUsable
@@ -149,7 +150,7 @@ async def at_rest(bench: Bench) -> None:
 
 async def until(happened: Callable[[], bool]) -> None:
     """Wait for a condition; only a hang meets the bound."""
-    with anyio.fail_after(120):
+    with anyio.fail_after(HANG_SECONDS):
         while True:
             if happened():
                 return

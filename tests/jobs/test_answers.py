@@ -16,6 +16,7 @@ from hypothesis import given
 from tests.jobs.bench import opened
 from tests.jobs.disturbed import until
 from tests.support.clock import VirtualClock
+from tests.support.hang import HANG_SECONDS
 from vismanet_async._api.decoders import decoder_of
 from vismanet_async._cli.exit_codes import exit_code
 from vismanet_async._jobs.background_api import Answer, job_id_in
@@ -297,7 +298,7 @@ async def test_record_list_exit_code_and_exception_say_the_same(store: JobStore,
         job = await bench.manager.submit(make(bench))
         raised: VismaNetError | None = None
         try:
-            with anyio.fail_after(60):
+            with anyio.fail_after(HANG_SECONDS):
                 await job
         except VismaNetError as told:
             raised = told
@@ -422,7 +423,7 @@ async def test_a_job_obeys_the_character_set_of_its_answers(
         raised: VismaNetError | None = None
         value: Any = None
         try:
-            with anyio.fail_after(60):
+            with anyio.fail_after(HANG_SECONDS):
                 value = await job
         except VismaNetError as failure:
             raised = failure
@@ -466,7 +467,7 @@ async def test_a_list_obeys_the_character_set_of_its_pages(store: JobStore) -> N
     told = {"internalId": 1, "number": "10000", "name": "Å", "metadata": {"totalCount": 1, "maxPageSize": 1000}}
     page = words([told])
     async with following(Scripted(contents=[declared(page, "iso-8859-1")]), store) as bench:
-        with anyio.fail_after(60):
+        with anyio.fail_after(HANG_SECONDS):
             [row] = await (await bench.manager.submit(bench.visma.customer.list()))
         assert row.name == "Å"
 
@@ -490,7 +491,7 @@ async def test_a_file_stays_byte_for_byte_whatever_it_is_said_to_be(
     script = Scripted(accepted=file) if at_once else Scripted(contents=[file])
     async with following(script, store) as bench:
         job = await bench.manager.submit(bench.visma.attachment.download("1"))
-        with anyio.fail_after(60):
+        with anyio.fail_after(HANG_SECONDS):
             assert (await job).content == file.body
         kept = await job.raw()
         assert kept is not None
@@ -680,7 +681,7 @@ async def test_an_id_that_another_job_has_is_told_in_a_sentence(store: JobStore)
         with pytest.raises(JobUncertain, match="need a store each") as caught:
             _ = await bench.manager.submit(bench.visma.supplier_invoice.release("2"))
         second = caught.value.job_id or ""
-        with anyio.fail_after(60):
+        with anyio.fail_after(HANG_SECONDS):
             assert (await first).action_result == "Done"
         with pytest.raises(JobIdTaken):
             await bench.manager.settle(second, job_id=MINE)

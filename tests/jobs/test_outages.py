@@ -15,6 +15,7 @@ from tests.jobs.bench import Bench, opened
 from tests.jobs.disturbed import Server, at_rest, until
 from tests.jobs.fast import FastClock
 from tests.support.clock import VirtualClock
+from tests.support.hang import HANG_SECONDS
 from vismanet_async._jobs.core.records import JobRecord, OperationSummary
 from vismanet_async._jobs.core.states import State
 from vismanet_async._jobs.sql import engine as engine_module
@@ -82,7 +83,7 @@ async def test_away_at_the_first_look_the_manager_goes_on_when_it_is_back(away: 
         await until(lambda: "run_times" in away.refused)
         away.away = False
         job = await bench.manager.submit(bench.release(PATH))
-        with anyio.fail_after(60):
+        with anyio.fail_after(HANG_SECONDS):
             assert (await job.wait()).state is State.SUCCEEDED
 
 
@@ -100,7 +101,7 @@ async def test_away_at_any_call_the_manager_goes_on(away: Away, name: str) -> No
         away.away_for = set()
         await asyncio.wait({first})
         job = await bench.manager.submit(bench.release("/v1/x/2/action/release"))
-        with anyio.fail_after(60):
+        with anyio.fail_after(HANG_SECONDS):
             assert (await job.wait()).state is State.SUCCEEDED
         serving.cancel()
         await asyncio.wait({serving})
@@ -126,7 +127,7 @@ async def test_an_end_that_was_committed_unheard_is_not_written_twice(away: Away
         job = await bench.manager.submit(bench.release(PATH))
         await until(lambda: State.SUCCEEDED in states)
         ended = await job.status()
-        with anyio.fail_after(60):
+        with anyio.fail_after(HANG_SECONDS):
             assert await job.wait() == ended
         await at_rest(bench)
         assert await job.status() == ended
@@ -138,7 +139,7 @@ async def test_whoever_waits_is_told_although_leases_cannot_be_given_up(away: Aw
     away.away_for = {"release"}
     async with following(away, Server()) as bench:
         job = await bench.manager.submit(bench.release(PATH))
-        with anyio.fail_after(60):
+        with anyio.fail_after(HANG_SECONDS):
             assert (await job.wait()).state is State.SUCCEEDED
 
 
@@ -168,7 +169,7 @@ async def test_waiting_outlives_an_outage_and_says_what_it_waits_for(
             await job.wait()
         away.away = False
         server.status = "Finished"
-        with anyio.fail_after(60):
+        with anyio.fail_after(HANG_SECONDS):
             assert (await waiting).state is State.SUCCEEDED
 
 
@@ -176,7 +177,7 @@ async def test_waiting_outlives_an_outage_and_says_what_it_waits_for(
 async def test_waiting_for_an_uncertain_job_says_so(store: JobStore, caplog: pytest.LogCaptureFixture) -> None:
     async with following(store, Server(status="Started")) as bench:
         job = await bench.manager.submit(bench.release(PATH), deadline_seconds=5)
-        with anyio.fail_after(60), pytest.raises(JobUncertain):
+        with anyio.fail_after(HANG_SECONDS), pytest.raises(JobUncertain):
             await job
         with pytest.raises(TimeoutError, match=r"it is uncertain .its deadline passed.*settle"):
             await job.wait(timeout_seconds=1)
@@ -238,7 +239,7 @@ async def test_the_manager_outlives_a_used_up_pool(database: str, monkeypatch: p
             await asyncio.wait(submitting)
         assert {type(each.exception()) for each in submitting} == {StoreNotUsable}
         job = await bench.manager.submit(bench.release(PATH))
-        with anyio.fail_after(60):
+        with anyio.fail_after(HANG_SECONDS):
             assert (await job.wait()).state is State.SUCCEEDED
         await at_rest(bench)
         states = {each.state for each in await bench.manager.list(states=[State.INTENT, State.SUBMITTED])}

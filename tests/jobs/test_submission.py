@@ -27,6 +27,7 @@ from tests.jobs.disturbed import (
     until,
 )
 from tests.jobs.fast import FastClock
+from tests.support.hang import HANG_SECONDS
 from vismanet_async._jobs.background_api import Answer
 from vismanet_async._jobs.core.events import Accepted, Answered, Lost, NeverSent
 from vismanet_async._jobs.core.records import JobRecord, OperationSummary
@@ -220,7 +221,7 @@ async def test_the_servers_id_is_on_the_error_and_in_the_log_and_found_later(
         assert server.ids[path] in caplog.text
         await until(lambda: not len(bench.manager._work.conclusions))
         job = await bench.manager.get(error.job_id or "")
-        with anyio.fail_after(120):
+        with anyio.fail_after(HANG_SECONDS):
             assert (await job.wait()).state is State.SUCCEEDED
 
 
@@ -288,7 +289,7 @@ async def test_the_id_is_kept_although_the_lease_was_lost_while_the_answer_was_a
             assert record.candidates == (server.ids[path],)
             return
         assert record.job_id == server.ids[path]
-        with anyio.fail_after(120):
+        with anyio.fail_after(HANG_SECONDS):
             assert (await job.wait()).state is State.SUCCEEDED
 
 

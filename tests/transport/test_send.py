@@ -22,8 +22,9 @@ from tests.transport.conftest import SECRET, client_credentials
 from tests.transport.wire import CLOSE, Seen, Wire, answer, token
 from vismanet_async import errors
 from vismanet_async._clock import SystemClock
-from vismanet_async._http import http_attempt as attempt_module, pipeline as send_module
+from vismanet_async._http import http_attempt as attempt_module
 from vismanet_async._http.auth.credentials import AuthorizationCode
+from vismanet_async._http.call import ATTEMPT_SECONDS
 from vismanet_async._http.decompress import iter_decompressed
 from vismanet_async._http.direct_read import DirectBodyReader
 from vismanet_async._http.http_attempt import HttpAttempt
@@ -48,7 +49,7 @@ from vismanet_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from vismanet_async._http.pipeline import Transport
 
@@ -886,38 +887,60 @@ async def test_a_backoff_longer_than_the_time_left_is_not_begun(wire: Wire, make
     assert len(wire.seen) == 2
 
 
+def passing(clock: VirtualClock, seconds: float, *, times: int = 1_000) -> Callable[[object], Awaitable[None]]:
+    """Let time pass when a request has come."""
+    left = iter(range(times))
+
+    async def pass_(_: object) -> None:
+        if next(left, None) is not None:
+            clock.advance(seconds)
+
+    return pass_
+
+
 @pytest.mark.parametrize(
     ("name", "kind"), [("GET", DeadlineExceeded), ("POST", OutcomeUnknown), ("PUT If-Match", OutcomeUnknown)]
 )
 async def test_the_deadline_while_waiting_for_the_answer(
-    wire: Wire, make: Make, name: str, kind: type[VismaNetError]
+    wire: Wire, make: Make, clock: VirtualClock, name: str, kind: type[VismaNetError]
 ) -> None:
     wire.default = (asyncio.Event(),)
+    wire.on_request = passing(clock, 50)
     with pytest.raises(kind) as caught:
-        await make(deadline_seconds=0.05, clock=SystemClock()).send(REQUESTS[name])
+        await make(deadline_seconds=50).send(REQUESTS[name])
     assert len(wire.seen) == 1
     if isinstance(caught.value, DeadlineExceeded):
         assert caught.value.sent
     assert caught.value.attempts[0].outcome == "deadline"
 
 
-async def test_the_deadline_while_reading(wire: Wire, make: Make) -> None:
+async def test_the_deadline_while_reading(
+    wire: Wire, make: Make, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, begun = HttpAttempt.read, []
+
+    async def reading(http: HttpAttempt) -> bytes:
+        begun.append(asyncio.get_running_loop().call_soon(clock.advance, 50))
+        return await read(http)
+
+    monkeypatch.setattr(HttpAttempt, "read", reading)
     wire.default = (answer(200, b"{", length=99), asyncio.Event())
     with pytest.raises(DeadlineExceeded):
-        await make(deadline_seconds=0.05, clock=SystemClock()).send(get())
+        await make(deadline_seconds=50).send(get())
+    assert len(begun) == 1
 
 
-async def test_one_attempt_has_a_limit_of_its_own(wire: Wire, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(send_module, "ATTEMPT_SECONDS", 0.05)
-    never = asyncio.Event()
-    wire.replies.append((never,))
-    response = await make(clock=SystemClock()).send(get())
-    assert [attempt.outcome for attempt in response.attempts] == ["no whole answer within 0 s", "200"]
+async def test_one_attempt_has_a_limit_of_its_own(wire: Wire, make: Make, clock: VirtualClock) -> None:
+    wire.replies.append((asyncio.Event(),))
+    wire.on_request = passing(clock, ATTEMPT_SECONDS, times=1)
+    response = await make(deadline_seconds=3 * ATTEMPT_SECONDS).send(get())
+    outcome = f"no whole answer within {ATTEMPT_SECONDS:.0f} s"
+    assert [attempt.outcome for attempt in response.attempts] == [outcome, "200"]
 
 
 async def test_the_deadline_while_waiting_for_a_slot(wire: Wire, make: Make) -> None:
     limiter = ConcurrencyLimiter(1)
-    transport = make(limiter=limiter, deadline_seconds=0.02, clock=SystemClock())
+    transport = make(limiter=limiter, deadline_seconds=50, clock=VirtualClock(scopes_move=True))
     limiter.acquire_nowait()
     with pytest.raises(DeadlineExceeded, match="no free slot") as caught:
         await transport.send(post())
@@ -929,7 +952,7 @@ async def test_the_deadline_while_waiting_for_a_slot(wire: Wire, make: Make) -> 
 async def test_the_deadline_while_waiting_for_a_token(wire: Wire, make: Make) -> None:
     wire.grant = (asyncio.Event(),)
     with pytest.raises(DeadlineExceeded, match="no token in time") as caught:
-        await make(client_credentials(), deadline_seconds=0.05, clock=SystemClock()).send(post())
+        await make(client_credentials(), deadline_seconds=50, clock=VirtualClock(scopes_move=True)).send(post())
     assert not caught.value.sent
     assert wire.seen == []
 
