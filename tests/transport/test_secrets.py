@@ -160,8 +160,10 @@ async def test_an_error_that_repeats_the_token_shows_it_nowhere(wire: Wire, make
     assert b"no ***" in error.body
 
 
-async def test_a_success_that_repeats_the_token_passes_it_to_nobody(wire: Wire, make: Any) -> None:
-    wire.reply(answer(201, f'{{"message":"no {SECRET}"}}'.encode(), Location=f"https://login/?back={SECRET}"))
+@pytest.mark.parametrize("charset", ["utf-8", "utf-16"])
+async def test_a_success_that_repeats_the_token_passes_it_to_nobody(wire: Wire, make: Any, charset: str) -> None:
+    kind, location = f"application/json; charset={charset}", f"https://login/?back={SECRET}"
+    wire.reply(answer(201, f'{{"message":"no {SECRET}"}}'.encode(charset), Content_Type=kind, Location=location))
     response = await make().send(Request(operation="x", method="POST", path="/v1/x"))
     assert response.body == b'{"message":"no ***"}'
     assert response.headers["Location"] == "https://login/?back=***"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from vismanet_async._http.charset import charset_in, decoded, header_text
+from vismanet_async._http.charset import charset_in, decoded, header_text, says_utf8
 from vismanet_async._http.error_body import KEPT_HEADERS, read_problem
 from vismanet_async._http.message import bare_etag
 from vismanet_async._http.retry import Fault, fault_of
@@ -93,6 +93,9 @@ def without_token(
         headers = CIMultiDictProxy(hidden)
     if isinstance(body, bytes) and secret.encode() in body:
         body = body.replace(secret.encode(), _HIDDEN.encode())
+    if isinstance(body, bytes) and not says_utf8(headers.get("Content-Type"), body):
+        plain = CIMultiDict(headers)
+        body, headers = _without(secret, body, plain), CIMultiDictProxy(plain)
     return headers, body
 
 
