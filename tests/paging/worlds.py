@@ -80,6 +80,10 @@ def _text(stamp: int) -> str:
 class _Reader:
     """Reads rows that are pairs of a name and a stamp."""
 
+    @staticmethod
+    def digest(row: tuple[bytes, int]) -> bytes:
+        return b"%b %d" % row
+
     def read(self, rows: Sequence[tuple[bytes, int]], *, versions: bool = True) -> PageKeys:
         stamps = [stamp for _, stamp in rows]
         keys = PageKeys([name for name, _ in rows], _text(max(stamps)) if stamps else None, versions)

@@ -57,8 +57,8 @@ _SUCCESS_KEYS: Final = frozenset({"issuccess", "issuccessful", "isvalid", "ok", 
 _PROBLEM_KEYS: Final = frozenset({"detail", "traceid"})
 """What a problem document (RFC 9457) has beside its title."""
 _STATUS_KEYS: Final = ("status", "statuscode", "httpstatuscode")
-_ERROR_STATUS: Final = re.compile(r"[45]\d\d(?!\d)|(?:error|failed|failure)\b", re.ASCII | re.IGNORECASE)
-_ERROR_STATUSES: Final = range(400, 600)
+_ERROR_STATUS: Final = re.compile(r"(?:[4-9]\d\d|[1-9]\d{3,}|error|failed|failure)\b", re.ASCII | re.IGNORECASE)
+_ERRORS_FROM: Final = 400
 _LEADING_SPACE: Final = re.compile(rb"[\s\0]*")
 
 
@@ -222,7 +222,7 @@ def _is_no(value: Any) -> bool:
 def _is_error_status(value: Any) -> bool:
     if isinstance(value, str):
         return _ERROR_STATUS.match(value.strip()) is not None
-    return isinstance(value, int | Decimal) and not isinstance(value, bool) and value in _ERROR_STATUSES
+    return isinstance(value, int | Decimal) and not isinstance(value, bool) and value >= _ERRORS_FROM
 
 
 def _looks(text: bytes) -> str:

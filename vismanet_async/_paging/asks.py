@@ -67,7 +67,7 @@ class Reply(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     watermark: str = ""
     """The latest time of a change in it that can be true; empty where there is none."""
     digest: Any = None
-    """Returns a digest of the row at an offset, which tells changed from unchanged rows that have no stamp."""
+    """Returns a digest of the row at an offset, which tells changed from unchanged rows where stamps do not."""
 
     @property
     def rows(self) -> int:

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from vismanet_async._paging.asks import Reply, Scope
 from vismanet_async._paging.delivery import Outbox, Replaced
-from vismanet_async._paging.keys import row_digest
 from vismanet_async._paging.page_plan import Span
 from vismanet_async._paging.seen_keys import SeenKeys
 
@@ -113,13 +112,14 @@ class Deduplicator:
         self._outbox.dropped += len(reply.unchanged)
         kept = [offset for offset in range(reply.rows) if offset not in reply.unchanged]
         page = attrs.evolve(reply.page, rows=[reply.page.rows[offset] for offset in kept], body=None)
-        return replace(reply, keys=reply.keys.part(kept), page=page)
+        digest = reply.digest and (lambda place: reply.digest(kept[place]))
+        return replace(reply, keys=reply.keys.part(kept), page=page, digest=digest)
 
     def _emit(self, reply: Reply, span: Span) -> None:
         answer: PageAnswer = reply.page
         rows = answer.rows
         first = self.seen.ordinal
-        repeats = self.seen.add(reply.keys, digest=lambda offset: row_digest(answer.rows[offset]))
+        repeats = self.seen.add(reply.keys, digest=reply.digest)
         kept = None
         supersedes: list[Replaced] = []
         if repeats:

@@ -153,6 +153,11 @@ class KeyReader:
         self._scanner = KeyScanner(keys.identity, keys.modified) if self._paths and plain else None
         self._misses = 0
 
+    @staticmethod
+    def digest(row: RawRow) -> bytes:
+        """Return what tells a row from its other versions; see `row_digest`."""
+        return row_digest(row)
+
     def read(self, rows: Sequence[RawRow], *, versions: bool = True) -> PageKeys:
         """Read the keys of a page.
 

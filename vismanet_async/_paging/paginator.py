@@ -27,7 +27,7 @@ import attrs
 from vismanet_async._paging.asks import Ask, Claim, Reply
 from vismanet_async._paging.cost_limit import CostLimit
 from vismanet_async._paging.guarantee import Completeness, Mode, boundary_by
-from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, row_digest, stamp_of
+from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, stamp_of
 from vismanet_async._paging.page_formats import PAGE_NUMBER, Metadata, PageAnswer, PageStyle
 from vismanet_async._paging.plans import Plan, Plans
 from vismanet_async._paging.proof import Proof
@@ -225,7 +225,7 @@ class Paginator:
             received=self._requests.moment,
             page=answer,
             watermark=watermark,
-            digest=lambda offset: row_digest(answer.rows[offset]),
+            digest=self._rows.digests(answer.rows),
         )
         if reply.rows:
             self._cost.note_rows(self._rows.head(reply), stop=reply.start + reply.rows)

@@ -14,11 +14,12 @@ from vismanet_async._paging.keys import KeyReader, PageKeys, RowKeys, row_digest
 from vismanet_async._paging.seen_keys import SeenKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from vismanet_async._paging.asks import Reply
     from vismanet_async._paging.page_formats import PageAnswer
     from vismanet_async._paging.page_plan import Span
+    from vismanet_async._paging.row_scanner import RawRow
 
 __all__ = ["RowPipeline"]
 
@@ -65,8 +66,8 @@ class RowPipeline:
 
     @property
     def most_rows(self) -> int:
-        """The number of different rows delivered, or of all where keys are not read."""
-        return max(len(self._seen), self.outbox.rows)
+        """The number of rows that count as seen: those delivered, and those that might have been a newer version."""
+        return max(len(self._seen), self.outbox.rows + self._seen.unchanged)
 
     @property
     def unique(self) -> int | None:
@@ -84,6 +85,11 @@ class RowPipeline:
         if self._key_reader is None:
             return PageKeys([b""] * len(answer.rows), versions=False)
         return self._key_reader.read(answer.rows, versions=scope is not Scope.BELOW)
+
+    def digests(self, rows: Sequence[RawRow]) -> Callable[[int], bytes]:
+        """Return what gives a digest of the row at an offset."""
+        digest = row_digest if self._key_reader is None else self._key_reader.digest
+        return lambda offset: digest(rows[offset])
 
     def deliver_page(self, reply: Reply, span: Span) -> None:
         """Deliver the rows of a page that was read by itself."""

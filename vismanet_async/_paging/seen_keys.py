@@ -61,6 +61,8 @@ class SeenKeys:
         self._latest, self._hashes = array("q"), array("q")  # ordinals of rows with that time, rising; and their hashes
         self._moved: dict[int, tuple[int, int]] = {}  # first ordinal -> ordinal and stamp of the newest version
         self._keys = 0
+        self.unchanged = 0
+        """How many repeats only their digest showed to be as they were."""
         self.ordinal = 0
         """The number that the next new row gets."""
 
@@ -156,6 +158,7 @@ class SeenKeys:
         newer = stamp != NO_STAMP and stamp >= ceiling
         if newer and digest is not None and (known := self._hash(ordinal)) is not None:
             newer = known != hash(digest(offset))
+            self.unchanged += not newer
         if newer:
             self._moved[earlier] = (self.ordinal, stamp + 1)
         return Repeat(offset, ordinal, newer)
