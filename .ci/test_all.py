@@ -30,7 +30,7 @@ WORK: Final = ROOT / "build" / "test-all"
 SUITE: Final = "unstable"
 IN_CHROOT: Final = Path("/suite")
 PASSED, FAILED, LACKING = 0, 1, 3
-NEEDED: Final = ("ca-certificates", "git", "make", "procps", "tzdata")
+NEEDED: Final = ("ca-certificates", "git", "libatomic1", "make", "procps", "tzdata")
 """Debian packages, besides Python, that tests lean on."""
 
 

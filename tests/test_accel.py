@@ -36,6 +36,12 @@ def test_it_is_probed_once_and_only_when_it_is_used(caplog: pytest.LogCaptureFix
     assert (len(probed), caplog.records) == (1, [])
 
 
+def test_what_is_superfluous_is_neither_probed_nor_told(caplog: pytest.LogCaptureFixture) -> None:
+    accelerator = Accelerator("quick way", instead="the public way", probe=lambda: 1 / 0 > 0, superfluous=True)
+    assert not accelerator.usable
+    assert caplog.records == []
+
+
 def test_a_failed_probe_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     accelerator = made(lambda: False)
     assert [accelerator.usable for _ in range(3)] == [False] * 3

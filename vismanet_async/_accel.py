@@ -35,6 +35,7 @@ class Accelerator:
         name: what it makes faster, for the log.
         instead: the public way, for the log.
         probe: uses the private part once and returns whether it behaves as expected. What it raises counts as no.
+        superfluous: the public way is as fast here, so that the private part is not used, and nothing is said.
 
     Examples:
         >>> quick = Accelerator("page buffers", instead="new memory for each page", probe=lambda: True)
@@ -48,6 +49,7 @@ class Accelerator:
     name: str
     instead: str = attrs.field(kw_only=True)
     probe: Callable[[], bool] = attrs.field(kw_only=True, repr=False)
+    superfluous: bool = attrs.field(default=False, kw_only=True)
     _usable: bool | None = attrs.field(default=None, init=False)
     _lock: Lock = attrs.field(factory=Lock, init=False, repr=False)
 
@@ -68,6 +70,8 @@ class Accelerator:
                 self._say(logging.WARNING, reason)
 
     def _probed(self) -> bool:
+        if self.superfluous:
+            return False
         if os.environ.get(VARIABLE, "").strip().lower() in _OFF:
             self._say(logging.INFO, f"{VARIABLE} turns it off")
             return False

@@ -42,7 +42,8 @@ def headed(**headers: str) -> bytes:
 
 
 def fresh(accelerator: Accelerator, *, probe: Callable[[], bool] | None = None) -> Accelerator:
-    return Accelerator(accelerator.name, instead=accelerator.instead, probe=probe or accelerator.probe)
+    how, probe = accelerator.instead, probe or accelerator.probe
+    return Accelerator(accelerator.name, instead=how, probe=probe, superfluous=accelerator.superfluous)
 
 
 # --- guards ---------------------------------------------------------------------------------------------------------

@@ -334,9 +334,7 @@ def _reads_in_place(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 def _probe_prompt() -> bool:
-    """Return whether a body can be written as `PromptRequest` does, and aiohttp would start a task for it."""
-    if sys.version_info >= (3, 12):
-        return False
+    """Return whether a body can be written as `PromptRequest` does."""
     with _some_loop() as loop:
         return _writes_at_once(loop)
 
@@ -360,7 +358,10 @@ def _writes_at_once(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 PROMPT: Final = Accelerator(
-    "writing small bodies at once", instead="aiohttp writes them, before Python 3.12 in a task", probe=_probe_prompt
+    "writing small bodies at once",
+    instead="aiohttp writes them in a task",
+    probe=_probe_prompt,
+    superfluous=sys.version_info >= (3, 12),  # aiohttp starts no task for them from there on
 )
 TOLERANT: Final = Accelerator(
     "accepting a 204 with a body", instead="such an answer counts as lost", probe=_probe_tolerance
