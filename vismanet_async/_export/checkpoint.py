@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import msgspec
 
-from vismanet_async._export.files import write_all, write_atomically, writing
+from vismanet_async._export.files import one_below, write_all, write_atomically, writing
 from vismanet_async._export.target.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class Checkpoint:
             plan = _read_plan(run)
             if plan is None or fingerprint is None or plan.fingerprint != fingerprint or is_old(plan.begun_at, now):
                 continue
-            found = {journal.parent.name: _load_journal(journal) for journal in run.glob(f"*/{_JOURNAL}")}
+            found = {journal.parent.name: _load_journal(journal) for journal in one_below(run, _JOURNAL)}
             if sum(map(len, found.values())) > sum(map(len, answers.values())):
                 best, started_at, answers = run, plan.begun_at, found
         staging = work / str(1 + max((int(run.name) for run in runs), default=0))
@@ -259,7 +259,7 @@ def inspect(work: Path, *, now: datetime) -> Unfinished | None:
         plan = _read_plan(run)
         if plan is None or not plan.fingerprint or is_old(plan.begun_at, now):
             continue
-        answers = {path.parent.name: path.read_bytes().count(b"\n") for path in run.glob(f"*/{_JOURNAL}")}
+        answers = {path.parent.name: path.read_bytes().count(b"\n") for path in one_below(run, _JOURNAL)}
         if sum(answers.values()) > (0 if best is None else sum(best.answers.values())):
             best = Unfinished(begun_at=plan.begun_at, until=plan.begun_at + _LONGEST_PAUSE, answers=answers)
     return best

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "lacks_links",
     "move",
+    "one_below",
     "refuse_in_export",
     "remove_if_empty",
     "sync_directory",
@@ -71,6 +72,21 @@ def write_all(file: BinaryIO, content: bytes | bytearray | memoryview) -> None:
     view = memoryview(content)
     while view:
         view = view[file.write(view) :]
+
+
+def one_below(folder: Path, name: str) -> list[Path]:
+    """Return the files of a name in the folders of a folder, in order; none where there is no such folder.
+
+    `Path.glob` passes over what it cannot list, since Python 3.12: an export whose publication a failure interrupted
+    would be taken for one that has none.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    try:
+        return sorted(each / name for each in folder.iterdir() if (each / name).is_file())
+    except FileNotFoundError:
+        return []
 
 
 def sync_directory(path: Path) -> None:

@@ -32,7 +32,7 @@ from uuid import uuid4
 import attrs
 
 from vismanet_async._arguments import refuse_irregular
-from vismanet_async._export.files import remove_if_empty, sync_directory, writing
+from vismanet_async._export.files import one_below, remove_if_empty, sync_directory, writing
 from vismanet_async._export.sinks import FINAL
 from vismanet_async._export.target.directory_steps import DirectorySteps, overtaken, standing_in
 from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest
@@ -235,7 +235,7 @@ class Target:
 def pending(work: Path) -> list[tuple[Path, Publication]]:
     """Return the publications that are incomplete, each with its staging directory."""
     found = []
-    for path in sorted(work.glob(f"*/{MANIFEST_NAME}")):
+    for path in one_below(work, MANIFEST_NAME):
         publication = Publication.from_json(path.read_bytes())
         if publication is not None:  # an unreadable one is removed with the rest of the staging area
             found.append((path.parent, publication))
@@ -270,12 +270,16 @@ def _is_ours(work: Path) -> bool:
     if not work.is_dir():
         return False
     known = (work / "plan.json", work / "dask" / "plan.json")  # of versions that left no mark
-    files = [path for path in work.rglob("*") if not path.is_dir()]
+    files = [Path(folder, name) for folder, _, names in os.walk(work, onerror=_raise) for name in names]
     mark = work / _MARK_NAME
     content = mark.read_bytes() if mark in files else b""
     if content == _MARK or (files == [mark] and _MARK.startswith(content)):
         return True
     return not files or any(path in files for path in known) or bool(pending(work))
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _locked(root: Path) -> FileLock:
