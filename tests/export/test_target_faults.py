@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.export.faults import MOST, Faults, contents, failing_disk, moments
 from tests.export.pages import customers, page
 from tests.export.test_target import NOW, export
+from vismanet_async._export.files import one_below
 from vismanet_async._export.sinks.jsonl import JsonlSink
 from vismanet_async._export.target.directory_steps import DirectorySteps
 from vismanet_async._export.target.local import Target, pending
@@ -95,6 +97,27 @@ def test_a_failure_at_every_call(tmp_path: Path, before: str) -> None:
         count += 1
     assert failed > counting.calls  # each call fails twice alone, and few failures are without consequence
     print(f"{count:,} failures of {counting.calls} calls, alone and in pairs")  # noqa: T201 - with pytest -rP
+
+
+@pytest.mark.parametrize("names", [("listdir", "scandir"), ("stat",)])
+def test_what_cannot_be_looked_at_is_not_taken_for_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    """As `Path.glob` and `Path.exists` do in newer Pythons."""
+    folder = tmp_path / "1"
+    folder.mkdir()
+    (folder / MANIFEST_NAME).touch()
+    assert one_below(tmp_path, MANIFEST_NAME) == [folder / MANIFEST_NAME]
+    assert one_below(tmp_path / "none", MANIFEST_NAME) == []
+
+    def failing(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        for name in names:
+            patch.setattr(os, name, failing)
+        with pytest.raises(OSError, match="Input/output"):
+            one_below(tmp_path, MANIFEST_NAME)
 
 
 def same(one: Manifest, other: Manifest) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import os
 import re
 import shutil
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.release.scripts import script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,18 +42,9 @@ IO = {
 # --- requirements.lock ---------------------------------------------------------------------------------------------
 
 
-def module(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
 @pytest.fixture(scope="module")
 def lock() -> Any:
-    return module("lock")
+    return script("lock")
 
 
 def test_the_lock_fits_the_project(lock: Any) -> None:
@@ -234,7 +226,7 @@ def test_nothing_strays_into_the_top_folder() -> None:
 
 
 def test_what_turns_the_suite_red_is_what_contributors_are_told() -> None:
-    red = module("red")
+    red = script("red")
     text = (ROOT / ".github" / "CONTRIBUTING.md").read_text("utf-8")
     rows = re.findall(r"^\| (.*) \| (.*) \|$", text.partition("| break | red |\n|---|---|\n")[2], re.MULTILINE)
     assert rows == [(each.told, each.red) for each in red.BREAKS]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vismanet_async._bulk.finding import matching
-from vismanet_async._codec.record_matches import find_value, is_same, unwrapped
+from vismanet_async._codec.record_matches import BUSINESS_KEYS, find_value, is_same, unwrapped
 from vismanet_async._codec.tolerant_decoder import loads_exact
 from vismanet_async.errors import OutcomeUnknown
 
@@ -19,7 +19,6 @@ __all__ = ["meant"]
 
 R = TypeVar("R", bound="Record")
 
-_BUSINESS_KEYS = ("number", "id")
 _UNSEEN = (
     "It may have been executed: records do not show {}, by which it was looked up, and what was found has not all of "
     "the row's values. It was not sent again: look at the record."
@@ -56,7 +55,7 @@ def meant(found: Sequence[R], row: Row, field: str, word: str) -> list[R]:
 def _is(value: Any, word: str) -> bool:
     value = unwrapped(value)
     if isinstance(value, dict):  # a reference
-        return any(_is(value[key], word) for key in _BUSINESS_KEYS if key in value)
+        return any(_is(value[key], word) for key in BUSINESS_KEYS if key in value)
     return value is not None and (_plain(value) == _plain(word) or is_same(value, word))
 
 

@@ -10,7 +10,7 @@ import attrs
 
 from vismanet_async._codec.fields import fields_of
 from vismanet_async._codec.model import LineUpdate
-from vismanet_async._codec.record_matches import find_value, is_same, unwrapped
+from vismanet_async._codec.record_matches import BUSINESS_KEYS, find_value, is_same, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +28,6 @@ _COMMANDS: Final = "override"
 """Fields that begin so tell the API what to do; no record shows them."""
 _CREATES_ALONE: Final = "overrideNumberSeries"
 _INNER: Final = re.compile(r"[.\[]")
-_BUSINESS_KEYS: Final = ("number", "id")
-"""A reference is sent as one of these, and read as an object that has it; the number goes before the id."""
 
 
 @attrs.frozen(kw_only=True)
@@ -157,7 +155,7 @@ def _field(record: Mapping[str, Any], name: str, value: Any, path: str, field: F
             for each in _field(there, part, of_it, f"{path}.{part}", inner.get(part))
         ]
     if isinstance(there, dict) and not isinstance(value, dict | list):
-        there = next((there[key] for key in _BUSINESS_KEYS if key in there), there)
+        there = next((there[key] for key in BUSINESS_KEYS if key in there), there)
     same = is_same(there, value, as_text=field is not None and field.is_text and name != _OF_ANY_KIND)
     return [] if same else [Difference(field=path, was=there, becomes=value)]
 

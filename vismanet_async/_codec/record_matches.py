@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from vismanet_async._codec.tolerant_decoder import loads_exact, parse_datetime
 from vismanet_async.errors import UnexpectedResponse
@@ -11,8 +11,10 @@ from vismanet_async.errors import UnexpectedResponse
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["find_value", "is_same", "record_matches", "unwrapped"]
+__all__ = ["BUSINESS_KEYS", "find_value", "is_same", "record_matches", "unwrapped"]
 
+BUSINESS_KEYS: Final = ("number", "id")
+"""A reference is sent as one of these, and read as an object that has it; the number goes before the id."""
 _REFERENCE_SUFFIXES = ("Id", "ID", "Number", "Cd")
 
 

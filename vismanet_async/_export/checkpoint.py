@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import msgspec
 
-from vismanet_async._export.files import one_below, write_all, write_atomically, writing
+from vismanet_async._export.files import folders_in, is_there, one_below, write_all, write_atomically, writing
 from vismanet_async._export.target.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ class Checkpoint:
         """Close the journals, and remove the staging directory if no later run can use it. Blocks."""
         for journal in self._journals:
             journal.close()
-        if not self.resumable and not (self.staging / MANIFEST_NAME).exists():
+        if not self.resumable and not is_there(self.staging / MANIFEST_NAME):
             shutil.rmtree(self.staging, ignore_errors=True)
 
 
@@ -267,7 +267,7 @@ def inspect(work: Path, *, now: datetime) -> Unfinished | None:
 
 def _runs(work: Path) -> list[Path]:
     """Return the staging directories of all runs, oldest first."""
-    found = (path for path in work.glob("*") if _RUN.fullmatch(path.name) and path.is_dir())
+    found = (path for path in folders_in(work) if _RUN.fullmatch(path.name))
     return sorted(found, key=lambda path: int(path.name))
 
 
@@ -304,9 +304,9 @@ def _load_journal(journal: Path) -> Answers:
     answers: Answers = {}
     for name, entries in by_file.items():
         path = journal.parent / name
-        if not path.exists():
+        if not is_there(path):
             path = path.with_name(f"{name}.tmp")
-        if path.exists():
+        if is_there(path):
             answers.update(_verified(path, entries))
     return answers
 

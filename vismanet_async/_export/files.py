@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "folders_in",
+    "is_there",
     "lacks_links",
     "move",
     "one_below",
@@ -74,19 +77,47 @@ def write_all(file: BinaryIO, content: bytes | bytearray | memoryview) -> None:
         view = view[file.write(view) :]
 
 
+# what stands on a disk decides what is removed from it: `Path.glob` passes over what it cannot list since Python 3.12,
+# and `exists` and `is_dir` take what they cannot look at for missing since 3.14
+
+
+def is_there(path: Path) -> bool:
+    """Return whether there is something.
+
+    Raises:
+        OSError: that cannot be told.
+    """
+    return _mode(path) != 0
+
+
+def _mode(path: Path) -> int:
+    """Return what kind of file something is; 0 where there is nothing."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders in a folder, in order of their names; none where it is not there.
+
+    Raises:
+        OSError: it cannot be listed, or what is in it not be looked at.
+    """
+    try:
+        there = list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    return sorted(each for each in there if stat.S_ISDIR(_mode(each)))
+
+
 def one_below(folder: Path, name: str) -> list[Path]:
     """Return the files of a name in the folders of a folder, in order; none where there is no such folder.
 
-    `Path.glob` passes over what it cannot list, since Python 3.12: an export whose publication a failure interrupted
-    would be taken for one that has none.
-
     Raises:
-        OSError: the folder cannot be listed.
+        OSError: the folder cannot be listed, or what is in it not be looked at.
     """
-    try:
-        return sorted(each / name for each in folder.iterdir() if (each / name).is_file())
-    except FileNotFoundError:
-        return []
+    return [each / name for each in folders_in(folder) if is_there(each / name)]
 
 
 def sync_directory(path: Path) -> None:

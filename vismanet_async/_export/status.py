@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from vismanet_async._export.checkpoint import Unfinished, inspect
+from vismanet_async._export.files import one_below
 from vismanet_async._export.target.lease import Lease
 from vismanet_async._export.target.local import LOCK_NAME, WORK_NAME
 from vismanet_async._export.target.locations import RemotePath
@@ -60,7 +61,7 @@ def status_of(location: Location, *, now: datetime, verify: bool = False, spool:
     state: State = "nothing" if manifest is None else "published"
     if _leased(location, now) if isinstance(location, RemotePath) else FileLock(location / LOCK_NAME).is_held():
         state = "running"
-    elif any(work.glob(f"*/{MANIFEST_NAME}")):
+    elif one_below(work, MANIFEST_NAME):
         state = "publishing"
     elif unfinished is not None:
         state = "resumable"

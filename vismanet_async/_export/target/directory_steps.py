@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from vismanet_async._export.files import lacks_links, move, sync_directory, write_atomically, writing
+from vismanet_async._export.files import is_there, lacks_links, move, sync_directory, write_atomically, writing
 from vismanet_async._export.target.manifest import MANIFEST_NAME, Manifest, part_fault
 from vismanet_async._export.target.publishing import (
     Commit,
@@ -90,7 +90,7 @@ class DirectorySteps:
         placed = {name: staged for staged, name in self.publication.placed.items()}
         for name in left_behind(self.publication, upon=None, standing=standing_in(self.root)[0]):
             self._copy_of(name).unlink(missing_ok=True)
-            if not (self.staging / placed[name]).exists():  # else it was not moved, and what is there is not ours
+            if not is_there(self.staging / placed[name]):  # else it was not moved, and what is there is not ours
                 (self.root / name).unlink(missing_ok=True)
         (self.staging / MANIFEST_NAME).unlink(missing_ok=True)
 
@@ -112,7 +112,7 @@ class DirectorySteps:
 
     def _place(self, step: Place) -> None:
         source, target = self.staging / step.staged, self.root / step.part.file
-        if not source.exists():
+        if not is_there(source):
             return  # moved by an earlier attempt
         if os.path.lexists(target):
             if target.is_file() and part_fault(self.root, step.part) is None:
