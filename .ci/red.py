@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 _PYTEST: Final = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
-_COLLECTED_NOTHING: Final = 2
-"""Exit codes of pytest from here on say that it could not run."""
+_NOT_RUN: Final = 2
+"""The exit codes of pytest from here on say that it ran no test to its end."""
 
 
 class Break(NamedTuple):
@@ -110,7 +110,7 @@ def main() -> int:
             file.write_text(broken(each, text), "utf-8")
             code = _exit_code(each, tree)
             file.write_text(text, "utf-8")
-            is_red = whole == 0 and 0 < code < _COLLECTED_NOTHING
+            is_red = whole == 0 and 0 < code < _NOT_RUN
             print(f"{'red' if is_red else 'NOT RED':8}{each.told}", flush=True)
             wrong += [] if is_red else [f"{each.told}: exit code {code}, before it {whole}"]
     print("\n".join(wrong) or f"{len(BREAKS)} of {len(BREAKS)} turn red")

@@ -106,6 +106,11 @@ async def test_words_are_no_confirmation(write: str, answer: str, status: int) -
         await WRITES[write](client)
 
 
+async def test_numbers_may_be_those_of_what_was_written() -> None:
+    for body in ([401, 402], 1017, [1017]):
+        assert await Client(reply(body)).customer.update("1", {"name": "x"}) == Updated()
+
+
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("answer", NO_ANSWERS)
 async def test_what_is_no_answer_leaves_the_outcome_unknown(write: str, answer: str) -> None:

@@ -59,6 +59,7 @@ _PROBLEM_KEYS: Final = frozenset({"detail", "traceid"})
 _STATUS_KEYS: Final = ("status", "statuscode", "httpstatuscode")
 _ERROR_STATUS: Final = re.compile(r"(?:[4-9]\d\d|[1-9]\d{3,}|error|failed|failure)\b", re.ASCII | re.IGNORECASE)
 _ERRORS_FROM: Final = 400
+_STATUSES_OF_ERRORS: Final = range(400, 600)
 _LEADING_SPACE: Final = re.compile(rb"[\s\0]*")
 
 
@@ -97,15 +98,14 @@ class Answer:
 
     @property
     def says_no(self) -> bool:
-        """Whether it is, or lists, what speaks against a write without an object: a text, `false`, an error's number.
+        """Whether it speaks against a write without an object: a text, a list with one, `false`, an error's status.
 
-        No write of the API is answered so (docs/facts.md 10.5).
+        No write of the API is answered so (docs/facts.md 10.5). Other numbers may be those of what was written.
         """
         said = unwrapped(self.value)
-        return any(
-            isinstance(each, str) or each is False or _is_error_status(each)
-            for each in (said if isinstance(said, list) else [said])
-        )
+        if isinstance(said, list):
+            return any(isinstance(each, str) for each in said)
+        return isinstance(said, str) or said is False or (type(said) is int and said in _STATUSES_OF_ERRORS)
 
     @property
     def action_failed(self) -> bool:
