@@ -55,17 +55,26 @@ class Outages:
     """Those that stay from now on."""
 
     async def run(self) -> None:
-        """Take one store after the other away, until the task is cancelled."""
+        """Take both stores away at the beginning, then one after the other, until the task is cancelled."""
         random, sleep = self.company.random, self.company.clock.sleep
+        await self._take_away(*_KINDS)  # so that each comes, however quick the machine is
         while True:
             await sleep(random.choice((5, 20, 60)))
-            kind = random.choice(_KINDS)
-            if kind in self.calm:
-                continue
+            await self._take_away(random.choice(_KINDS))
+
+    async def _take_away(self, *kinds: Kind) -> None:
+        """Take stores away until each was missed, and for a while at least."""
+        counts, clock = self.company.counts, self.company.clock
+        missed = {kind: counts[f"calls in outages: {kind}"] for kind in kinds if kind not in self.calm}
+        for kind in missed:
             self.away.add(kind)
-            self.company.counts[f"outages: {kind}"] += 1
-            await sleep(random.choice((0.5, 5, 20)))
-            self.away.discard(kind)
+            counts[f"outages: {kind}"] += 1
+        await clock.sleep(self.company.random.choice((0.5, 5, 20)))
+        while any(
+            kind in self.away and counts[f"calls in outages: {kind}"] == before for kind, before in missed.items()
+        ):
+            await clock.sleep(0.5)
+        self.away.difference_update(missed)
 
     def end(self, kind: Kind) -> None:
         """Bring a store back for good."""
