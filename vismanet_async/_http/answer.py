@@ -59,7 +59,9 @@ _PROBLEM_KEYS: Final = frozenset({"detail", "traceid"})
 _STATUS_KEYS: Final = ("status", "statuscode", "httpstatuscode")
 _ERROR_STATUS: Final = re.compile(r"(?:[4-9]\d\d|[1-9]\d{3,}|error|failed|failure)\b", re.ASCII | re.IGNORECASE)
 _ERRORS_FROM: Final = 400
+"""Where a key says that a number is a status or a code: larger ones are errors, too."""
 _STATUSES_OF_ERRORS: Final = range(400, 600)
+"""Where no key says so: any other number may be the id of what was written."""
 _LEADING_SPACE: Final = re.compile(rb"[\s\0]*")
 
 
