@@ -28,12 +28,32 @@ from vismanet_async.errors import SettingsError
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from vismanet_async._operation import Operation
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
+
+
+def when_all_are_under_way(company: Company, count: int, then: Callable[..., Awaitable[Any]]) -> Any:
+    """Follow no job before so many are there, so that it is no matter of chance which rows were sent."""
+    waiting, all_there = 0, anyio.Event()
+
+    async def wait(*arguments: Any, **options: Any) -> Any:
+        nonlocal waiting
+        waiting += 1
+        if waiting == count:
+            all_there.set()
+        await all_there.wait()
+        return await then(*arguments, **options)
+
+    return mock.patch.object(company.visma.jobs, "wait", wait)
+
+
+async def fail_as_the_disk_is_full(*_: Any, **__: Any) -> None:
+    await anyio.lowlevel.checkpoint()
+    raise StoreNotUsable("the disk is full")
 
 
 @asynccontextmanager
@@ -111,12 +131,11 @@ async def test_a_stopped_run_leaves_its_jobs_to_the_next_one(tmp_path: Path) -> 
         run = company.visma.bulk.run(company.rows(keys(3)), journal=company.journal, via="background")
         follow = company.visma.jobs.wait
 
-        async def stop_when_all_are_under_way(*arguments: Any, **options: Any) -> Any:
-            if len(company.simulator.background) == 3:
-                run.stop()
+        async def stop_and_follow(*arguments: Any, **options: Any) -> Any:
+            run.stop()
             return await follow(*arguments, **options)
 
-        with mock.patch.object(company.visma.jobs, "wait", stop_when_all_are_under_way):
+        with when_all_are_under_way(company, 3, stop_and_follow):
             async for result in run:
                 assert (result.outcome, result.error_type) == ("unknown", "OutcomeUnknown")
                 assert "is under way; the next run goes on with it" in (result.error or "")
@@ -150,7 +169,7 @@ async def test_another_job_store_says_nothing_of_what_was_sent(tmp_path: Path) -
     async with opened(tmp_path) as company:
         company.simulator.background.script(pending_polls=3, times=2)
         run = company.visma.bulk.run(company.rows(keys(2)), journal=company.journal, via="background")
-        with mock.patch.object(company.visma.jobs, "wait", side_effect=StoreNotUsable("the disk is full")):
+        with when_all_are_under_way(company, 2, fail_as_the_disk_is_full):
             summary = await run
         assert (summary.unknown, summary.stopped) == (2, "the disk is full")
         async with again(company, tmp_path, job_store="other.sqlite") as other:
@@ -256,7 +275,7 @@ async def test_a_gateway_that_gave_up_on_a_job_leaves_it_at_work(tmp_path: Path)
 async def test_a_job_that_is_gone_from_the_store_proves_nothing(tmp_path: Path, by_hand: bool) -> None:
     async with opened(tmp_path) as company:
         run = company.visma.bulk.run(company.rows(keys(2)), journal=company.journal, via="background")
-        with mock.patch.object(company.visma.jobs, "wait", side_effect=StoreNotUsable("the disk is full")):
+        with when_all_are_under_way(company, 2, fail_as_the_disk_is_full):
             assert (await run).unknown == 2
         jobs = company.visma.jobs
         for record in await jobs.list():  # a worker follows them, and then somebody tidies up
