@@ -101,7 +101,9 @@ def _google() -> Iterator[Store]:
         pytest.importorskip("gcsfs")
         server = wrapper.FakeGCSServer()
         patch.setenv("STORAGE_EMULATOR_HOST", server.url)  # so that it is unset again
-        server.start()
+        with patch.context() as zone:
+            zone.setenv("TZ", "UTC")  # it tells times in the zone that it runs in, and gcsfs reads UTC alone
+            server.start()
         with _drained(server._process.stderr):
             try:
                 yield Store(scheme="gs", options={"endpoint_url": server.url, "token": "anon", "project": "test"})
