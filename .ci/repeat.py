@@ -1,10 +1,11 @@
-"""Run the suite again and again, also where it is disturbed: `repeat.py plain=8 load=4 stops=4 n0=2 n4=2`.
+"""Run the suite again and again, also where it is disturbed: `repeat.py plain=8 load=4 stops=4 n0=2 n4=2 zone=1`.
 
 plain  as `make test` runs it
 load   beside a busy process for each core
 stops  its processes are stopped at random (SIGSTOP) for up to some seconds and then go on; needs /proc
 n0     in one process (-n 0)
 n4     in four (-n 4)
+zone   three and a half hours behind UTC, with the locale C
 
 It works on a fresh clone with an environment of its own, or with --here on this folder and its .venv. What follows `--`
 goes to pytest. With --each N the tests that are named there run N times each, in the same processes. Every run's output
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-MODES: Final = ("plain", "load", "stops", "n0", "n4")
-RUNS: Final = ("plain=8", "load=4", "stops=4", "n0=2", "n4=2")
+MODES: Final = ("plain", "load", "stops", "n0", "n4", "zone")
+RUNS: Final = ("plain=8", "load=4", "stops=4", "n0=2", "n4=2", "zone=1")
 OWN_ARGUMENTS: Final = {"n0": ("-n", "0"), "n4": ("-n", "4")}
 """What pytest gets beside what `make test` gives it."""
+OWN_ENVIRONMENT: Final = {"zone": {"TZ": "America/St_Johns", "LC_ALL": "C"}}
 BETWEEN_STOPS_SECONDS: Final = (0.05, 0.5)
 STOPPED_SECONDS: Final = (0.01, 3.0)
 SUMMARY: Final = re.compile(r"^=* ?((?:\d+ [a-z]+,? ?)+) in ([\d.]+)s", re.MULTILINE)
@@ -113,6 +115,7 @@ def one(mode: str, tree: Path, options: argparse.Namespace, chance: random.Rando
     command = ["make", "--no-print-directory", "test", f"PYTEST_ARGS={shlex.join(more)}"]
     paths = [str(tree), str(tree / ".ci")]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "VISMANET_EACH": str(options.each or 1)}
+    env |= OWN_ENVIRONMENT.get(mode, {})
     began = time.monotonic()
     with ExitStack() as stack:
         out = stack.enter_context(log.open("wb"))
