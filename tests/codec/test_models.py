@@ -13,6 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import cattrs
 import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -217,6 +218,15 @@ def test_tools_can_look_at_a_model(cls: type[Model]) -> None:
         assert field.model is None or field.model in {known, *typing.get_args(known)}
     assert {*names} - {"extra"} <= {*inspect.get_annotations(cls, eval_str=True)}
     typing.get_type_hints(cls.__init__)
+
+
+def test_what_another_tool_makes_of_a_class_changes_nothing_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cattrs, as others do, puts evaluated types in the place of the annotations, for good."""
+    update, before = models.AddressUpdate(city="Oslo"), fields_of(models.AddressUpdate)
+    assert cattrs.unstructure(update)["city"] == "Oslo"
+    assert not isinstance(attrs.fields_dict(models.AddressUpdate)["city"].type, str)
+    monkeypatch.setattr("vismanet_async._codec.fields._fields", {})  # as before anything was read or written
+    assert fields_of(models.AddressUpdate) == before
 
 
 def test_an_open_enum_shows_its_values() -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "EXTRA",
     "Field",
     "Kind",
+    "annotations_of",
     "camel",
     "fields_of",
     "json_key",
@@ -125,22 +126,32 @@ def fields_of(cls: type[Model]) -> tuple[Field, ...]:
     known = _fields.get(cls)
     if known is None:
         with _fields_lock:
-            known = _fields.setdefault(cls, tuple(_field(cls, one) for one in attrs.fields(cls) if one.name != EXTRA))
+            written = annotations_of(cls)
+            fields = tuple(_field(cls, one, written[one.name]) for one in attrs.fields(cls) if one.name != EXTRA)
+            known = _fields.setdefault(cls, fields)
     return known
+
+
+def annotations_of(cls: type[Model]) -> dict[str, str]:
+    """Return the annotations of a class as they are written; attrs' own may be evaluated: cattrs does so, for good."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        found |= getattr(base, "__annotations__", {})
+    return found
 
 
 def open_enums(cls: type[Model]) -> set[str]:
     """Return the open enums that a class body refers to; its module has them as text, so that they are not loaded."""
     known = vars(sys.modules[cls.__module__])
-    matches = (_ANNOTATION.fullmatch(str(one.type)) for one in attrs.fields(cls))
+    matches = map(_ANNOTATION.fullmatch, annotations_of(cls).values())
     return {match["name"] for match in matches if match and isinstance(known.get(match["name"]), str)}
 
 
-def _field(cls: type[Model], attribute: attrs.Attribute[Any]) -> Field:
+def _field(cls: type[Model], attribute: attrs.Attribute[Any], annotation: str) -> Field:
     # the bodies are generated in one fixed form, so parsing the text is enough, and cheaper than evaluating it
-    match = _ANNOTATION.fullmatch(str(attribute.type))
+    match = _ANNOTATION.fullmatch(annotation)
     if match is None:
-        raise TypeError(f"{cls.__name__}.{attribute.name} must be annotated Maybe[...], not {attribute.type}")
+        raise TypeError(f"{cls.__name__}.{attribute.name} must be annotated Maybe[...], not {annotation}")
     named = _named(cls, match["name"])
     model = cast("type[Model]", named) if isinstance(named, type) and attrs.has(named) else None
     kind: Kind = "model" if model else _SCALARS.get(named, "str")
