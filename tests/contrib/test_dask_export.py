@@ -146,11 +146,12 @@ async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalClu
 
     async def kill_one() -> None:
         await asked(1)  # so one list at least has been divided
-        company.portal.call(be_busy, company.simulator)
+        be_busy(company)
         await asked(6)
         worker = cluster.workers[0]
         killed.append(worker.process.pid)
         os.kill(worker.process.pid, signal.SIGKILL)
+        be_busy(company)
 
     async with (
         _client(cluster.scheduler_address, asynchronous=True, set_as_default=False) as client,
@@ -181,10 +182,12 @@ async def test_a_killed_worker_loses_nothing(company: Company, cluster: LocalClu
     assert files(tmp_path) == sorted([*before_it, "manifest.json"])  # nothing else stays
 
 
-def be_busy(simulator: Simulator) -> None:
-    """Be the other users, who write in step with what is read: no machine is too slow for them."""
+def be_busy(company: Company) -> None:
+    """Be the other users, who write once: who writes on and on can keep a list from ever being proven."""
     for name in ("customer", "customer_invoice"):
-        simulator.churn(name, every_requests=10, touch=2, remove=1, add=1, where="random")
+        company.others("touch", name, count=2)
+        company.others("remove", name, count=1)
+        company.others("add", name, count=1, where="random")
 
 
 class OneByOne:
