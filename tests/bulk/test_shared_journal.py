@@ -49,8 +49,8 @@ def entry(key: str, position: int) -> Entry:
     return Entry(key=key, position=position, fingerprint=b"f", operation="Customer_Post")
 
 
-async def joined(database: str, clock: Any, *, base_url: str = URL) -> SharedJournal:
-    journal = SharedJournal(f"{database}#load", clock=clock)
+async def joined(database: str, clock: Any, *, base_url: str = URL, **options: Any) -> SharedJournal:
+    journal = SharedJournal(f"{database}#load", clock=clock, **options)
     await journal.open(company="c", base_url=base_url)
     return journal
 
@@ -137,20 +137,20 @@ async def test_rows_of_a_process_that_is_gone_are_looked_for_with_pauses_and_not
         async def waited(_: Pauses, __: Any, seconds: float) -> bool:
             await anyio.lowlevel.checkpoint()
             waits.append(seconds)
-            assert len(waits) < 500, "it goes on and on"
             return True
 
         # a run that goes on: it began before that process was seen to be gone
         run = "UPDATE vismanet_bulk_journals SET run = 1"
-        other = await joined(database, company.visma.clock, base_url=company.visma.base_url)
+        other = await joined(database, company.visma.clock, base_url=company.visma.base_url, lease_seconds=3600)
         async with other._database.transaction(lambda _: None) as connection:
             await connection.exec_driver_sql(run)
         monkeypatch.setattr(Pauses, "wait", waited)
         wanted = keys(3)[::-1] if same_rows else keys(3, first=50)
         rows = list(company.rows(wanted))
-        summary = await company.visma.bulk.run(rows, journal=f"{database}#load")
+        with anyio.fail_after(300):  # it does not go on and on
+            summary = await company.visma.bulk.run(rows, journal=f"{database}#load")
         await other.aclose()
-        assert waits
+        assert waits or same_rows, "rows that are its own as well it has taken, and perhaps ended, before it looks"
         assert set(executed(company.simulator)) == set(wanted)
         assert (summary.done, summary.not_sent) == (3, 0 if same_rows else 3)
 
