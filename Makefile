@@ -96,7 +96,7 @@ test: $(STAMP)/dev ## run the whole test suite
 test-all: $(STAMP)/dev ## run the whole suite on each Python, in environments of their own (ALL_ARGS=...)
 	@$(BIN)/python .ci/test_all.py $(ALL_ARGS)
 
-test-repeat: ## run the suite 21 times from a fresh clone, in part disturbed (REPEAT_ARGS=...)
+test-repeat: ## run the suite 24 times from a fresh clone, in part disturbed (REPEAT_ARGS=...)
 	@$(PYTHON) .ci/repeat.py $(REPEAT_ARGS)
 
 red: $(STAMP)/dev ## break the code as CONTRIBUTING says, and see that the tests turn red

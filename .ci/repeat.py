@@ -1,4 +1,4 @@
-"""Run the suite again and again, also where it is disturbed: `repeat.py plain=8 load=4 stops=4 n0=2 n4=2 zone=1`.
+"""Run the suite again and again, also where it is disturbed: `repeat.py plain=8 load=4 stops=4`.
 
 plain  as `make test` runs it
 load   beside a busy process for each core
@@ -6,6 +6,7 @@ stops  its processes are stopped at random (SIGSTOP) for up to some seconds and 
 n0     in one process (-n 0)
 n4     in four (-n 4)
 zone   three and a half hours behind UTC, with the locale C
+late   its event loops hear of sockets late, and in any order (late_events.py)
 
 It works on a fresh clone with an environment of its own, or with --here on this folder and its .venv. What follows `--`
 goes to pytest. With --each N the tests that are named there run N times each, in the same processes. Every run's output
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-MODES: Final = ("plain", "load", "stops", "n0", "n4", "zone")
-RUNS: Final = ("plain=8", "load=4", "stops=4", "n0=2", "n4=2", "zone=1")
-OWN_ARGUMENTS: Final = {"n0": ("-n", "0"), "n4": ("-n", "4")}
+MODES: Final = ("plain", "load", "stops", "n0", "n4", "zone", "late")
+RUNS: Final = ("plain=8", "load=4", "stops=4", "n0=2", "n4=2", "zone=1", "late=3")
+OWN_ARGUMENTS: Final = {"n0": ("-n", "0"), "n4": ("-n", "4"), "late": ("-p", "late_events")}
 """What pytest gets beside what `make test` gives it."""
 OWN_ENVIRONMENT: Final = {"zone": {"TZ": "America/St_Johns", "LC_ALL": "C"}}
 BETWEEN_STOPS_SECONDS: Final = (0.05, 0.5)
@@ -61,7 +62,7 @@ class Run(NamedTuple):
 def main() -> int:
     options = arguments()
     plan = [mode for part in options.runs for mode in planned(part)]
-    chance = random.Random(options.seed)  # noqa: S311 - decides when to stop what
+    chance = random.Random(options.seed)  # noqa: S311 - decides what is stopped or late
     print(f"seed {options.seed}; logs in {options.logs}", flush=True)
     options.logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -83,7 +84,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--here", action="store_true", help="no clone: this folder and its .venv")
     parser.add_argument("--each", type=int, default=0, metavar="N", help="run each test N times")
     parser.add_argument("--python", default=sys.executable, help="makes the clone's environment")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the stops")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of what is disturbed")
     parser.add_argument("--logs", type=Path, default=ROOT / "build" / "repeat")
     given = sys.argv[1:]
     cut = given.index("--") if "--" in given else len(given)
@@ -115,7 +116,7 @@ def one(mode: str, tree: Path, options: argparse.Namespace, chance: random.Rando
     command = ["make", "--no-print-directory", "test", f"PYTEST_ARGS={shlex.join(more)}"]
     paths = [str(tree), str(tree / ".ci")]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "VISMANET_EACH": str(options.each or 1)}
-    env |= OWN_ENVIRONMENT.get(mode, {})
+    env |= {"VISMANET_LATE": str(chance.randrange(10**6))} | OWN_ENVIRONMENT.get(mode, {})
     began = time.monotonic()
     with ExitStack() as stack:
         out = stack.enter_context(log.open("wb"))
