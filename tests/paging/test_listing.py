@@ -312,46 +312,44 @@ async def test_expected_rows_let_the_first_requests_go_out_together(site: Live) 
     assert site.clock.monotonic() - took < slow
 
 
-async def test_requests_leave_before_a_large_first_page_is_read(site: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_formats, "_LARGE_BYTES", 0)
-    await customers(site).count()
-    before = site.sim.requests.total
+def sent_before_reading(monkeypatch: pytest.MonkeyPatch, sent: Callable[[], int]) -> list[int]:
+    """How many requests had left when each page was read."""
     read = PageReader.read
-    sent_before: list[int] = []
+    before: list[int] = []
 
-    def counted(self: PageReader, body: bytes, **options: Any) -> Any:
-        sent_before.append(site.sim.requests.total - before)
+    def noted(self: PageReader, body: bytes, **options: Any) -> Any:
+        before.append(sent())
         return read(self, body, **options)
 
-    monkeypatch.setattr(PageReader, "read", counted)
-    rows = await customers(site, completeness="count")
-    assert keys(rows) == truth(site)
-    assert sent_before[0] > 1
-    assert site.sim.requests.total - before == -(-ROWS // SIZE)
+    monkeypatch.setattr(PageReader, "read", noted)
+    return before
 
 
-async def test_a_page_is_read_after_the_request_that_takes_its_place_has_left(
-    site: Live, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_requests_leave_before_a_large_first_page_is_read(site: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_formats, "_LARGE_BYTES", 0)
+    await customers(site).count()  # signed in
     sent = 0
-    sent_before: list[int] = []
-    begin, read = HttpAttempt.open, PageReader.read
+    begin = HttpAttempt.open
 
     async def counted(self: HttpAttempt) -> Any:
         nonlocal sent
         sent += 1
         return await begin(self)
 
-    def noted(self: PageReader, body: bytes, **options: Any) -> Any:
-        sent_before.append(sent)
-        return read(self, body, **options)
-
-    await customers(site).count()  # signed in
     monkeypatch.setattr(HttpAttempt, "open", counted)
-    monkeypatch.setattr(PageReader, "read", noted)
-    await customers(site, completeness="count", expected_rows=ROWS)
-    assert sent_before[1] > sent_before[0], "pages land together, and are read one by one"
+    before = sent_before_reading(monkeypatch, lambda: sent)
+    rows = await customers(site, completeness="count")
+    assert keys(rows) == truth(site)
+    assert before[0] > 1
     assert sent == -(-ROWS // SIZE)
+
+
+async def test_a_page_is_read_after_the_request_that_takes_its_place_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    sender = Pages(ROWS)
+    before = sent_before_reading(monkeypatch, lambda: sender.sent)
+    await scripted(sender, completeness="count", page_size=SIZE, expected_rows=ROWS)
+    assert before[1] > before[0], "pages land together, and are read one by one"
+    assert sender.sent == -(-ROWS // SIZE)
 
 
 async def test_other_tasks_run_between_the_steps_of_a_page(site: Live, monkeypatch: pytest.MonkeyPatch) -> None:

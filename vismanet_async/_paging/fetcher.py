@@ -246,9 +246,8 @@ class Fetcher:
         metadata = self._reader.peek_metadata(body)
         if metadata is not None and self.paginator.peek_metadata(request, metadata):
             self._wakeup.set()
-            await _yield_to_loop(
-                _LOOP_ITERATIONS_TO_CONNECT
-            )  # to read a page for the first time takes longer than ever after
+            # to read a page for the first time takes longer than ever after
+            await _yield_to_loop(_LOOP_ITERATIONS_TO_CONNECT)
         try:
             with page_errors(self._operation):
                 answer = self._reader.read(body, page_size=_page_size(request))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -52,6 +53,10 @@ class Delivery:
     attempts: int = 0
     statuses: list[int | None] = field(factory=list)
     """What the receiver answered; None: nothing."""
+    tried: asyncio.Event = field(factory=asyncio.Event, init=False, repr=False, eq=False)
+    """Set once the receiver has answered, or had its time."""
+    behind: Delivery | None = field(default=None, init=False, repr=False, eq=False)
+    """It goes out when this one has been tried."""
 
     @property
     def delivered(self) -> bool:
@@ -108,6 +113,8 @@ class WebhookSender:
         self.deliveries.extend(made)
         if self.out_of_order:
             ready, self._held = (made + self._held, []) if self._held else ([], made)
+            for held in ready[len(made) :]:
+                held.behind = made[0]
             return ready
         return made
 
@@ -145,9 +152,12 @@ class WebhookSender:
         if target is None:
             return
         await self.clock.wait_until(delivery.due_at)
+        if delivery.behind is not None:
+            await delivery.behind.tried.wait()
         for attempt in range(max(1, self.attempts)):
             delivery.attempts = attempt + 1
             delivery.statuses.append(await self._post(session, target, delivery))
+            delivery.tried.set()
             if delivery.delivered:
                 return
             await self.clock.wait_until(self.clock.now() + self.retry_seconds * 2**attempt)
