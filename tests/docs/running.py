@@ -43,6 +43,8 @@ __all__ = ["Session", "check_commands", "open_session", "run_page"]
 
 ROWS: Final = {"customer": 40, "customer_invoice": 60, "supplier": 40, "supplier_invoice": 40}
 _OWN: Final = frozenset({"run", "page"})
+_LEASE_SECONDS: Final = 1e6
+"""By the quick clock: leases outlast the page, however slow the machine is."""
 
 
 @contextlib.contextmanager
@@ -81,10 +83,6 @@ def open_session(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sess
         monkeypatch.setenv("VISMANET_JOB_STORE", str(folder / "jobs.sqlite"))
         with Session(simulator, folder) as session:
             yield session
-
-
-_LEASE_SECONDS: Final = 1e6
-"""By the quick clock: leases outlast the page, however slow the machine is."""
 
 
 class QuickClock(SystemClock):

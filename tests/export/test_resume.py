@@ -10,6 +10,7 @@ import anyio
 import msgspec
 import pytest
 
+from tests.support.begun import begun_from_now_on
 from vismanet_async import errors
 from vismanet_async._client import VismaNet
 from vismanet_async._clock import SystemClock
@@ -19,7 +20,6 @@ from vismanet_async._export.plan import ExportPlan
 from vismanet_async._export.run import Export
 from vismanet_async._export.target.manifest import validate
 from vismanet_async._http.auth.credentials import StaticToken
-from vismanet_async._http.http_attempt import HttpAttempt
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -152,19 +152,6 @@ async def test_what_was_harmed_meanwhile_is_asked_for_again(simulator: Simulator
     assert content(tmp_path / "out") == content(tmp_path / "whole")
 
 
-def sent_from_now_on(monkeypatch: pytest.MonkeyPatch) -> list[HttpAttempt]:
-    """One for each request that a client begins; at the server some of a run that was stopped may still arrive."""
-    sent: list[HttpAttempt] = []
-    begin = HttpAttempt.open
-
-    async def counted(self: HttpAttempt) -> Any:
-        sent.append(self)
-        return await begin(self)
-
-    monkeypatch.setattr(HttpAttempt, "open", counted)
-    return sent
-
-
 @pytest.mark.parametrize("change", ["page_size", "resources", "resume", "filters"])
 async def test_another_plan_starts_afresh(
     simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
@@ -176,7 +163,7 @@ async def test_another_plan_starts_afresh(
         "resume": {"resume": False},
         "filters": {"resources": {"customer": {"status": "Active"}, "supplier": {}}},
     }
-    sent = sent_from_now_on(monkeypatch)
+    sent = begun_from_now_on(monkeypatch)
     manifest = await export(simulator, tmp_path / "out", **{"completeness": "count", **plans[change]})
     assert manifest is not None
     assert len(sent) == manifest.requests
@@ -195,7 +182,7 @@ async def test_an_old_checkpoint_is_thrown_away(
         return real(self) + timedelta(hours=hours)
 
     monkeypatch.setattr(SystemClock, "utc_now", later)
-    sent = sent_from_now_on(monkeypatch)
+    sent = begun_from_now_on(monkeypatch)
     await export(simulator, tmp_path, completeness="count")
     assert len(sent) == PAGES
 
