@@ -5,13 +5,14 @@ import signal
 import time
 import urllib.request
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow.parquet
 import pytest
 
-from tests.support.hang import HANG_SECONDS
+from tests.support.hang import HANG_SECONDS, wait_for
 from vismanet_async._export.target.manifest import validate
 
 if TYPE_CHECKING:
@@ -213,17 +214,15 @@ def test_an_interrupted_export_goes_on_where_it_was(shell: Shell, tmp_path: Path
     options = ["customer", "customer_invoice", "--page-size", "30", "--concurrency", "2"]
     assert shell("export", *options, "--to", str(undisturbed)).returncode == 0
     asked = shell.simulator.requests.total
-    shell.simulator.latency = 0.05
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        before = shell.simulator.requests.total
+        held = shell.do(shell.simulator.faults.add, "latency", seconds=HANG_SECONDS, after=12)
         with shell.start("export", *options, "--to", str(out)) as process:
-            while shell.simulator.requests.total < before + 8:
-                time.sleep(0.01)
+            wait_for(partial(getattr, held, "hits"))
             process.send_signal(stop)
             _, err = process.communicate(timeout=HANG_SECONDS)
         assert process.returncode == (130 if stop is not signal.SIGKILL else -signal.SIGKILL), err
         assert not (out / "manifest.json").exists()
-    shell.simulator.latency = 0.0
+        shell.do(shell.simulator.faults.clear)
     done = shell("export", *options, "--to", str(out))
     assert done.returncode == 0, done.stderr
     assert validate(out).rows == 1350
@@ -238,8 +237,7 @@ def test_two_runs_on_one_target(shell: Shell, tmp_path: Path) -> None:
     shell.simulator.latency = 3600.0
     out = tmp_path / "out"
     with shell.start("export", "customer", "--to", str(out)) as process:
-        while not (out / ".export.lock").exists():
-            time.sleep(0.01)
+        wait_for(lambda: shell.simulator.requests.total)  # it sends nothing before it holds the lock
         said(shell("export", "supplier", "--to", str(out)), 10, "another run")
         process.terminate()
         process.communicate(timeout=HANG_SECONDS)

@@ -383,6 +383,8 @@ def test_a_file_that_cannot_be_read_is_told_before_anything_is_sent(
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
 def test_ctrl_c_ends_it_in_order_and_the_same_command_goes_on(shell: Shell, tmp_path: Path) -> None:
     file = wrote(tmp_path / "c.csv", "crmId,name\n" + "".join(f"{n},Customer {n}\n" for n in range(400)))
+    # so slow after some rows that it is not through before it hears of the signal
+    shell.do(lambda: shell.simulator.faults.add("latency", method="POST", after=12, seconds=1.0))
     with shell.start("load", "customer", file, "--key", "crmId", "--concurrency", "2") as process:
         wait_for(lambda: len(shell.simulator.ledger) > 10)
         process.send_signal(signal.SIGINT)
@@ -393,6 +395,7 @@ def test_ctrl_c_ends_it_in_order_and_the_same_command_goes_on(shell: Shell, tmp_
     assert "unknown" not in out
     assert len(shell.simulator.ledger) < 400
     assert {each["outcome"] for each in results(tmp_path / "c.csv.load").values()} <= {"done", "not_sent"}
+    shell.do(shell.simulator.faults.clear)
     again = shell.inside("load", "customer", file, "--key", "crmId")
     assert again.returncode == 0
     assert sorted(each["name"]["value"] for each in bodies(shell)) == sorted(f"Customer {n}" for n in range(400))
