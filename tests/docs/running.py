@@ -10,9 +10,7 @@ import inspect
 import io
 import re
 import shlex
-import time
 import tomllib
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
@@ -20,31 +18,30 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from tests.docs.blocks import ROOT
-from tests.jobs.fast import PATIENCE_SECONDS, patient
 from vismanet_async import VismaNet
 from vismanet_async._cli import main
 from vismanet_async._cli.app import app
 from vismanet_async._cli.logs import read_talk
-from vismanet_async._clock import SystemClock
+from vismanet_async._jobs.schedule import Rules, Schedule
 from vismanet_async._settings import Settings
 from vismanet_async.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
     from pathlib import Path
 
-    import anyio
-
     from tests.docs.blocks import Block, Page
-    from vismanet_async._clock import Timer
 
 __all__ = ["Session", "check_commands", "open_session", "run_page"]
 
 ROWS: Final = {"customer": 40, "customer_invoice": 60, "supplier": 40, "supplier_invoice": 40}
 _OWN: Final = frozenset({"run", "page"})
-_LEASE_SECONDS: Final = 1e6
-"""By the quick clock: leases outlast the page, however slow the machine is."""
+_RULES: Final = Rules(
+    window_seconds=6.0, first_gaps_seconds=(0.3, 0.5, 0.8, 1.2, 1.6, 1.6), steady_gap_seconds=1.2, share=5.0
+)
+"""Polls ten times as dense, so that jobs are not waited for; the clock and its limits are real."""
+_LEASE_SECONDS: Final = 600.0
+"""No lease is renewed while a page's commands run: it outlasts them on any machine."""
 
 
 @contextlib.contextmanager
@@ -85,31 +82,6 @@ def open_session(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sess
             yield session
 
 
-class QuickClock(SystemClock):
-    """A clock that runs ten times as fast, so that polls of jobs are not waited for; limits are never on it."""
-
-    _RATE = 10.0
-
-    def __init__(self) -> None:
-        # of each page anew: half an hour ahead of the server it would be a clock that is wrong
-        self._start, self._began = datetime.now(UTC), time.monotonic()
-
-    def monotonic(self) -> float:
-        return time.monotonic() * self._RATE
-
-    def utc_now(self) -> datetime:
-        return self._start + timedelta(seconds=(time.monotonic() - self._began) * self._RATE)
-
-    async def sleep(self, seconds: float) -> None:
-        await super().sleep(seconds / self._RATE)
-
-    def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
-        return super().move_on_after(seconds / self._RATE)
-
-    def call_later(self, seconds: float, action: Callable[[], object]) -> Timer:
-        return super().call_later(seconds / self._RATE, action)
-
-
 @attrs.define
 class Session:
     """The namespace that code shares, and the event loop that it runs in."""
@@ -122,11 +94,8 @@ class Session:
 
     def __enter__(self) -> Self:
         self._runner.__enter__()
-        self._visma = visma = patient(
-            VismaNet.from_env(
-                job_store=self.folder / "jobs.sqlite", clock=QuickClock(), timeout_seconds=PATIENCE_SECONDS
-            )
-        )
+        self._visma = visma = VismaNet.from_env(job_store=self.folder / "jobs.sqlite")
+        visma.jobs._jobs.schedule = Schedule(rules=_RULES)
         visma.jobs._jobs.lease_seconds = _LEASE_SECONDS
         self.names.update(__name__="page", visma=visma, sim=self.simulator)
         return self
