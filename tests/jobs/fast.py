@@ -62,14 +62,16 @@ class _Patient:
 
 
 PATIENCE_SECONDS = 1e6
-"""`timeout_seconds` of a client on a clock that goes faster."""
+"""`timeout_seconds` of a client on a clock that goes faster, and how long a lease of its jobs lasts."""
 
 
 def patient(visma: VismaNet) -> VismaNet:
-    """Let a client on a fast clock wait for tokens and answers as long as one on a real clock."""
+    """Let a client on a fast clock wait for tokens and answers as long as one on a real clock, and keep its jobs."""
     visma.sender._clock = clock = cast("Clock", _Patient(visma.clock))
     for service in visma.sender._services.values():
         service.endpoint.tokens._clock = clock
+    if visma._jobs.options.job_store is not None:
+        visma.jobs._jobs.lease_seconds = PATIENCE_SECONDS
     return visma
 
 

@@ -8,13 +8,16 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 import uuid
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from tests.support.hang import HANG_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -104,16 +107,11 @@ def _package() -> Path:
 
 
 def _wait(tools: Path, home: Path, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
-        if server.poll() is not None:
-            break
-        ready = subprocess.run(
-            [tools / "pg_isready", "-h", home, "-q", "-t", "1"], check=False, capture_output=True, timeout=10
-        )
-        if ready.returncode == 0:
+    ask = [tools / "pg_isready", "-h", home, "-q", "-t", "1"]
+    ends_at = time.monotonic() + HANG_SECONDS
+    while server.poll() is None and time.monotonic() < ends_at:
+        if subprocess.run(ask, check=False, capture_output=True, timeout=HANG_SECONDS).returncode == 0:
             return
-        try:
+        with suppress(subprocess.TimeoutExpired):
             server.wait(0.05)
-        except subprocess.TimeoutExpired:
-            continue
     raise RuntimeError((home / "log").read_text())

@@ -256,7 +256,7 @@ async def test_three_workers_one_killed_again_and_again(database: str, nursery: 
         await submit_all(on, invoices)
         workers = [on.nursery.start(on.plan) for _ in range(3)]
         kills = 0
-        while await on.store.select(company="c", states=OPEN, limit=1):
+        while kills < 5 or await on.store.select(company="c", states=OPEN, limit=1):
             await on.clock.sleep(20)
             if kills < 5:
                 victim = randomness.randrange(3)
@@ -265,7 +265,6 @@ async def test_three_workers_one_killed_again_and_again(database: str, nursery: 
                 kills += 1
         for worker in workers:
             assert await worker.finish() == 0
-        assert kills >= 3
         executed = [execution.path for execution in on.simulator.ledger]
         assert len(executed) == len(set(executed)) == 20
         records = await on.store.select(company="c")

@@ -18,6 +18,7 @@ import trustme
 from attrs import define, field
 from yarl import URL
 
+from tests.support.hang import HANG_SECONDS
 from tests.transport.wire import Wire, wire_server
 from vismanet_async import ClientCredentials, SessionPool, Settings, StaticToken, VismaNet
 from vismanet_async._cli.doctor import diagnose
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 TOKEN = "m4rk3r-t0k3n"
 PASSWORD = "m4rk3r-p4ssw0rd"
-STARTS_WITHIN_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def started_proxy(folder: Path, *arguments: str) -> Iterator[int]:
             stderr=log,
         )
     try:
-        until = time.monotonic() + STARTS_WITHIN_SECONDS
+        until = time.monotonic() + HANG_SECONDS
         while not (told.exists() and told.read_text().strip()):
             assert process.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < until, "the proxy did not start"
