@@ -107,7 +107,7 @@ def _package() -> Path:
 
 
 def _wait(tools: Path, home: Path, server: subprocess.Popen[bytes]) -> None:
-    ask = [tools / "pg_isready", "-h", home, "-q", "-t", "1"]
+    ask = [str(tools / "pg_isready"), "-h", str(home), "-q", "-t", "1"]
     ends_at = time.monotonic() + HANG_SECONDS
     while server.poll() is None and time.monotonic() < ends_at:
         if subprocess.run(ask, check=False, capture_output=True, timeout=HANG_SECONDS).returncode == 0:
