@@ -15,6 +15,7 @@ import pytest
 
 from tests.bulk.company import Company, keys
 from tests.jobs.fast import PATIENCE_SECONDS, FastClock, ServerClock, patient
+from tests.support.hang import HANG_SECONDS
 from vismanet_async import RequestRefused, StaticToken, VismaNet
 from vismanet_async._bulk.background import end_of
 from vismanet_async._bulk.journal import SqliteJournal
@@ -45,7 +46,8 @@ def when_all_are_under_way(company: Company, count: int, then: Callable[..., Awa
         waiting += 1
         if waiting == count:
             all_there.set()
-        await all_there.wait()
+        with anyio.fail_after(HANG_SECONDS):
+            await all_there.wait()
         return await then(*arguments, **options)
 
     return mock.patch.object(company.visma.jobs, "wait", wait)
