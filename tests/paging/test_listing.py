@@ -31,6 +31,7 @@ from vismanet_async._paging.list_spec import FrozenFilter, ListSource
 from vismanet_async._paging.listing import Listing, Page
 from vismanet_async._paging.page_formats import PageReader
 from vismanet_async._paging.paginator import Paginator
+from vismanet_async._paging.prefetch import PrefetchWindow
 from vismanet_async.errors import (
     DeadlineExceeded,
     IncompleteListing,
@@ -627,6 +628,20 @@ async def test_pages_that_wait_for_a_late_one_are_bounded_too(bound: dict[str, A
         sender.let_go.set()
         seen += [page.number async for page in pages]
     assert seen == list(range(1, 31))
+
+
+async def test_a_limit_counts_the_pages_that_wait_for_a_late_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PrefetchWindow, "pages", lambda _, *, in_flight: 2 * in_flight)  # as far from a slow server
+    sender = Pages(295, places=16, late=2)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(idle_then, sender.let_go.set)
+        assert len(await scripted(sender, limit=25)) == 25
+    assert sender.sent == 3, "the third page came before the second"
+
+
+async def idle_then(act: Callable[[], object]) -> None:
+    await idle()
+    act()
 
 
 async def test_a_bound_smaller_than_one_page_still_reads_the_list() -> None:

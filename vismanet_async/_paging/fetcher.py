@@ -202,8 +202,10 @@ class Fetcher:
         """Return whether the pages in flight and buffered will reach the limit, if they are full."""
         if self._rows_wanted is None:
             return False
-        coming = (self._in_flight + len(self._received)) * self._page_size
-        return coming + sum(len(delivery.rows) for delivery, _ in self._ready) >= self._rows_wanted
+        pages = self._in_flight + len(self._received)
+        if pages:
+            pages += self.paginator.buffered  # they wait for one of these
+        return pages * self._page_size + sum(len(delivery.rows) for delivery, _ in self._ready) >= self._rows_wanted
 
     async def _fetch(self, request: PageRequest) -> None:
         """Fetch one page. Its slot is free before the page is parsed, so that the next request is sent first."""
