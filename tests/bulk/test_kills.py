@@ -78,7 +78,7 @@ def ended(process: BaseProcess) -> int:
 
 
 def end_leases(jobs: str) -> None:
-    """Let time have passed for the leases of a process that died; those of one that lives outlast the test."""
+    """End the leases of a process that died: on its clock they outlast the test."""
     with closing(sqlite3.connect(jobs)) as store, store:
         store.execute("UPDATE vismanet_jobs SET lease_until = 0")
 

@@ -41,7 +41,8 @@ _RULES: Final = Rules(
 )
 """Polls ten times as dense, so that jobs are not waited for; the clock and its limits are real."""
 _LEASE_SECONDS: Final = 600.0
-"""No lease is renewed while a page's commands run: it outlasts them on any machine."""
+"""Longer than a page's commands take on any machine, since no lease is renewed meanwhile. The commands' own client
+would take a lease of much more for one of a clock that is ahead."""
 
 
 @contextlib.contextmanager
